@@ -1,0 +1,183 @@
+"""The command line: `marrow up`, `demo`, `token`, `verify`, `rebuild`, `settings`, `test`, `check`, `bench`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from shared.identity import Role
+from shared.keys import Keys
+from shared.settings import Settings, settings_from_environment
+from shared.telemetry import configure_logging
+from shared.tokens import issue
+
+ROOT = Path(__file__).resolve().parents[1]
+
+app = typer.Typer(help="Marrow: the backend of one running clinical trial.", no_args_is_help=True, add_completion=False)
+
+Home = Annotated[Path | None, typer.Option(help="Folder of the embedded store and the local keys.")]
+Host = Annotated[str, typer.Option(help="Address to listen on.")]
+Port = Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")]
+
+
+def _settings(home: Path | None) -> Settings:
+    """The settings of the environment, with the home folder given on the command line."""
+    if home is not None:
+        os.environ["MARROW_HOME"] = str(home.resolve())
+        settings_from_environment.cache_clear()
+    return settings_from_environment()
+
+
+@app.command()
+def up(
+    service: Annotated[str | None, typer.Argument(help="One service alone; default: all four on one port.")] = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8000,
+    home: Home = None,
+) -> None:
+    """Serve the trial until interrupted; requests under way are finished first."""
+    from services.app import SERVICES, create_application
+
+    settings = _settings(home)
+    configure_logging(settings.log_level)
+    if service is not None and service not in SERVICES:
+        raise typer.BadParameter(f"{service!r} is none of {', '.join(SERVICES)}")
+    application = f"services.{service}.api:app" if service else create_application(settings)
+    uvicorn.run(application, host=host, port=port, access_log=False, timeout_graceful_shutdown=10)
+
+
+@app.command()
+def token(
+    role: Annotated[Role, typer.Option(help="What the bearer may do.")],
+    site: Annotated[list[str] | None, typer.Option(help="A site it speaks for; repeatable; default: all.")] = None,
+    name: Annotated[str | None, typer.Option(help="Printed name of the bearer.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Stable id of the bearer (`sub`).")] = None,
+    org: Annotated[str, typer.Option(help="Organisation of the bearer.")] = "marrow",
+    application: Annotated[str | None, typer.Option(help="The one sending application a lab token is for.")] = None,
+    home: Home = None,
+) -> None:
+    """Print a bearer token of the local issuer."""
+    settings = _settings(home)
+    if settings.jwks_url is not None:
+        raise typer.BadParameter("tokens come from the external issuer (MARROW_JWKS_URL is set)")
+    if role is Role.SYSTEM:
+        raise typer.BadParameter("no token speaks for the services themselves")
+    typer.echo(
+        issue(
+            Keys(settings).issuer(),
+            settings,
+            role=role,
+            now=datetime.now(UTC),
+            subject=subject or "-".join([role.value, *(site or [])]),
+            name=name or role.value.title(),
+            org=org,
+            sites=site or None,
+            application=application,
+        )
+    )
+
+
+@app.command()
+def verify(
+    export: Annotated[Path, typer.Argument(help="An export of the log (NDJSON).", exists=True, dir_okay=False)],
+    key: Annotated[str | None, typer.Option(help="The verifier key (vkey) you trust.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A checkpoint you kept.", exists=True)] = None,
+) -> None:
+    """Check an export offline: every record, the tree, the signature, and a checkpoint of your own."""
+    from services.audit.verifier import main as verify_export
+
+    arguments = [str(export)]
+    if key is not None:
+        arguments += ["--key", key]
+    if checkpoint is not None:
+        arguments += ["--checkpoint", str(checkpoint)]
+    raise typer.Exit(verify_export(arguments))
+
+
+@app.command()
+def rebuild(
+    service: Annotated[str | None, typer.Argument(help="One service; default: all.")] = None, home: Home = None
+) -> None:
+    """Fill read models from the log, from zero; readers see the old rows until the new ones are whole."""
+    from services.app import SERVICES
+
+    if service is not None and service not in SERVICES:
+        raise typer.BadParameter(f"{service!r} is none of {', '.join(SERVICES)}")
+    asyncio.run(_rebuild(_settings(home), [service] if service else list(SERVICES)))
+
+
+async def _rebuild(settings: Settings, names: Sequence[str]) -> None:
+    from services.app import SERVICES
+    from shared.projection import rebuild as rebuild_projection
+    from shared.runtime import open_runtime
+
+    async with open_runtime(settings, [SERVICES[name].component for name in names]) as runtime:
+        for name in names:
+            events, seconds = await rebuild_projection(SERVICES[name].projection, runtime.log, runtime.engine)
+            rate = events / seconds if seconds else 0.0
+            typer.echo(f"{name}: {events} events in {seconds:.2f} s, {rate:,.0f} events/s")
+
+
+@app.command(name="settings")
+def list_settings() -> None:
+    """List every setting: its variable, its default and its meaning."""
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f" [{field.default}]"
+        typer.echo(f"MARROW_{name.upper()}{default}\n    {field.description}")
+
+
+@app.command()
+def migration(
+    service: Annotated[str, typer.Argument(help="The service whose tables changed.")],
+    message: Annotated[str, typer.Argument(help="What changed, in a few words.")],
+) -> None:
+    """Write the next migration of a service's read model from the difference to its tables."""
+    from services.app import SERVICES
+    from shared.embedded import embedded_postgresql
+    from shared.migrations import revise
+
+    if service not in SERVICES:
+        raise typer.BadParameter(f"{service!r} is none of {', '.join(SERVICES)}")
+    with tempfile.TemporaryDirectory() as home, embedded_postgresql(Path(home)) as url:
+        typer.echo(revise(url, SERVICES[service].component, message))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def test(context: typer.Context) -> None:
+    """Run the whole suite on a real PostgreSQL; further arguments go to pytest."""
+    raise typer.Exit(_run("pytest", *context.args))
+
+
+@app.command()
+def check() -> None:
+    """Check format, lint, types and the import rules of the house."""
+    steps = (
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("mypy",),
+        ("lint-imports",),
+    )
+    failed = [step[0] for step in steps if _run(*step) != 0]
+    if failed:
+        typer.echo(f"failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+def _run(tool: str, *arguments: str) -> int:
+    """Run a development tool of this environment on the checkout; its exit code."""
+    command = [str(Path(sys.executable).with_name(tool)), *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode  # noqa: S603 (our own tools, no shell)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,123 @@
+"""The read model of this service: one row a subject, from which lists, details and the CONSORT flow are answered."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Computed, DateTime, MetaData, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlmodel import Field, SQLModel
+
+from services.randomization.events import (
+    EligibilityAssessed,
+    InformedConsentObtained,
+    SubjectEnrolled,
+    SubjectRandomized,
+    SubjectScreened,
+    SubjectWithdrawn,
+)
+from services.visits.events import CiclosporinDosed, ProductInfused, SubjectEvaluated
+from shared.events import Recorded
+from shared.projection import Projection, Rows
+
+
+class ReadModel(SQLModel):
+    """The base of this service's tables: a PostgreSQL schema of its own."""
+
+    metadata = MetaData(schema="randomization")
+
+
+def _instant() -> Any:  # noqa: ANN401 (SQLModel's Field is untyped about columns)
+    return Field(default=None, sa_type=DateTime(timezone=True))
+
+
+STATUS = """CASE
+  WHEN withdrawn_from_study_at IS NOT NULL THEN 'withdrawn'
+  WHEN completed_at IS NOT NULL THEN 'completed'
+  WHEN treated_at IS NOT NULL THEN 'on-treatment'
+  WHEN randomized_at IS NOT NULL THEN 'randomized'
+  WHEN enrolled_at IS NOT NULL THEN 'enrolled'
+  WHEN eligible THEN 'eligible'
+  WHEN NOT eligible THEN 'screen-failed'
+  WHEN consented_at IS NOT NULL THEN 'consented'
+  ELSE 'screened'
+END"""
+"""The furthest step that a subject has taken; computed from the facts, so that no order of events can spoil it."""
+
+
+class Subject(ReadModel, table=True):
+    """Where a subject stands. Instants are when it happened, not when it was recorded."""
+
+    __tablename__ = "subject"
+
+    id: str = Field(primary_key=True)
+    site: str = Field(index=True)
+    birth_year: int
+    sex: str
+    status: str | None = Field(default=None, sa_column=Column(Text, Computed(STATUS, persisted=True), index=True))
+    eligible: bool | None = None
+    stratum: str | None = None
+    failed_criteria: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False))
+    arm: str | None = Field(default=None, index=True)
+    randomization_number: str | None = None
+    consent_version: str | None = None
+    screened_at: datetime = Field(sa_type=DateTime(timezone=True))
+    consented_at: datetime | None = _instant()
+    assessed_at: datetime | None = _instant()
+    enrolled_at: datetime | None = _instant()
+    randomized_at: datetime | None = _instant()
+    treated_at: datetime | None = _instant()
+    evaluated_at: datetime | None = _instant()
+    completed_at: datetime | None = _instant()
+    withdrawn_from_treatment_at: datetime | None = _instant()
+    withdrawn_from_study_at: datetime | None = _instant()
+
+
+def apply(rows: Rows, recorded: Recorded) -> None:
+    """Change the row of the subject that an event is about."""
+    at = recorded.occurred_at
+    match recorded.event:
+        case SubjectScreened(subject=subject, site=site, birth_year=birth_year, sex=sex):
+            rows.put(Subject(id=subject, site=site, birth_year=birth_year, sex=sex, screened_at=at))
+        case InformedConsentObtained(subject=subject, consent_version=version):
+            rows.change(Subject, subject, consented_at=at, consent_version=version)
+        case EligibilityAssessed(subject=subject, eligible=eligible, stratum=stratum, failed_criteria=failed):
+            rows.change(
+                Subject,
+                subject,
+                assessed_at=at,
+                eligible=eligible,
+                stratum=stratum if eligible else None,
+                failed_criteria=list(failed),
+            )
+        case SubjectEnrolled(subject=subject):
+            rows.change(Subject, subject, enrolled_at=at)
+        case SubjectRandomized(subject=subject, arm=arm, randomization_number=number):
+            rows.change(Subject, subject, randomized_at=at, arm=arm, randomization_number=number)
+        case SubjectWithdrawn(subject=subject, scope="treatment"):
+            rows.change(Subject, subject, withdrawn_from_treatment_at=at)
+        case SubjectWithdrawn(subject=subject):
+            rows.change(Subject, subject, withdrawn_from_study_at=at)
+        case ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
+            rows.change(Subject, subject, treated_at=at)
+        case SubjectEvaluated(subject=subject, final=final):
+            rows.change(Subject, subject, evaluated_at=at, **({"completed_at": at} if final else {}))
+
+
+PROJECTION = Projection(
+    name="randomization",
+    metadata=ReadModel.metadata,
+    events=(
+        SubjectScreened,
+        InformedConsentObtained,
+        EligibilityAssessed,
+        SubjectEnrolled,
+        SubjectRandomized,
+        SubjectWithdrawn,
+        ProductInfused,
+        CiclosporinDosed,
+        SubjectEvaluated,
+    ),
+    apply=apply,
+)

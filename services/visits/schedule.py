@@ -1,0 +1,245 @@
+"""When each item of a subject's calendar is due, and whether it was done: nominal days, windows, matching, states.
+
+All comparisons are of civil dates in the site's zone. A plan holds the items of the protocol that every subject has (75
+in NCT01129739: W1–W52, C1–C12, B, T and E), those of the arm alone (CR and TR for ciclosporin), those that hang on a
+condition (INF2), and those that follow an infusion (S6H-1, S24H-1, D7-1 …) or an exit (ET).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from shared.protocol import Activity, Anchor, Protocol
+
+State = Literal["planned", "due", "done", "done-out-of-window", "missed", "cancelled"]
+Ending = Literal["exit", "treatment-end"]
+
+
+@dataclass(frozen=True, slots=True)
+class DateWindow:
+    """The first and the last civil date on which an item may be done."""
+
+    opens_on: date
+    closes_on: date
+
+    def holds(self, day: date) -> bool:
+        """Whether the day lies in the window, its ends included."""
+        return self.opens_on <= day <= self.closes_on
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """One thing to be done for a subject, on a nominal date, within a window; `ended_by` names what cancels it."""
+
+    code: str
+    activity: str
+    nominal_on: date
+    window: DateWindow
+    condition: str | None = None
+    ended_by: tuple[Ending, ...] = ("exit",)
+
+
+@dataclass(frozen=True, slots=True)
+class InfusionGiven:
+    """An infusion that safety looks follow: its dose number and its instant (with an offset)."""
+
+    dose_number: int
+    given_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Something that was recorded: what, on which civil date, where in the log, and for which item if that was said."""
+
+    activity: str
+    done_on: date
+    position: int
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Which record did which item, by item code; what no item claims is unscheduled."""
+
+    by_code: dict[str, Done]
+    unscheduled: tuple[Done, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What besides records bears on a subject's items: the end of follow-up or treatment, and conditions decided."""
+
+    exit_on: date | None = None
+    treatment_ended_on: date | None = None
+    conditions: Mapping[str, bool] = field(default_factory=dict)
+
+    def ended_on(self, endings: Iterable[Ending]) -> date | None:
+        """The earliest date on which one of these endings happened."""
+        dates = {"exit": self.exit_on, "treatment-end": self.treatment_ended_on}
+        return min((day for ending in endings if (day := dates[ending]) is not None), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """An item as of a day: its state, and when and where its doing was recorded."""
+
+    item: PlannedItem
+    state: State
+    done_on: date | None = None
+    position: int | None = None
+
+
+def anchor_on(protocol: Protocol, arm: str, milestones: Mapping[Anchor, date]) -> date | None:
+    """Day 0 of a subject: the date of the arm's own milestone, else of that which the protocol names instead.
+
+    None before either has happened.
+    """
+    own = milestones.get(protocol.arm(arm).anchor)
+    return own if own is not None else milestones.get(protocol.schedule.anchor_otherwise)
+
+
+def started_late(protocol: Protocol, randomized_on: date, started_on: date) -> bool:
+    """Whether treatment began more days after randomization than the protocol allows: a deviation."""
+    return (started_on - randomized_on).days > protocol.schedule.treatment_start_max_days
+
+
+def plan(
+    protocol: Protocol,
+    arm: str,
+    site: str,
+    day_0: date,
+    *,
+    infusions: Sequence[InfusionGiven] = (),
+    early_termination_on: date | None = None,
+) -> tuple[PlannedItem, ...]:
+    """All items of a subject's calendar, by nominal date; a later infusion adds safety looks and moves nothing else.
+
+    `early_termination_on` is the day on which a living subject left, and adds the visit for that.
+    """
+    items: list[PlannedItem] = []
+    for activity in protocol.activities_for(arm):
+        match activity.origin:
+            case "day-0":
+                items.extend(_from_date(protocol, activity, code, day_0) for code in activity.codes)
+            case "each-infusion":
+                items.extend(
+                    _after_infusion(protocol, activity, offset, site, infusion)
+                    for infusion in infusions
+                    for offset in activity.offsets
+                )
+            case "exit":
+                if early_termination_on is not None:
+                    items.append(_after_exit(protocol, activity, early_termination_on))
+    return tuple(sorted(items, key=lambda item: item.nominal_on))
+
+
+def _from_date(protocol: Protocol, activity: Activity, code: str, day_0: date) -> PlannedItem:
+    days = protocol.schedule.days_of(code)
+    return PlannedItem(
+        code=code,
+        activity=activity.activity,
+        nominal_on=day_0 + timedelta(days=days.nominal),
+        window=DateWindow(day_0 + timedelta(days=days.opens), day_0 + timedelta(days=days.closes)),
+        condition=activity.condition,
+        ended_by=("exit", "treatment-end") if activity.on_treatment else ("exit",),
+    )
+
+
+def _after_infusion(
+    protocol: Protocol, activity: Activity, offset: int, site: str, infusion: InfusionGiven
+) -> PlannedItem:
+    code = f"{activity.prefix}-{infusion.dose_number}"
+    before, after = activity.window.before, activity.window.after
+    if activity.unit == "hours":
+        nominal_at = infusion.given_at + timedelta(hours=offset)
+        nominal_on = protocol.civil_date(nominal_at, site)
+        opens_on = protocol.civil_date(nominal_at - timedelta(hours=before), site)
+        closes_on = protocol.civil_date(nominal_at + timedelta(hours=after), site)
+    else:
+        days = protocol.schedule.nominal_day(activity.unit, offset)
+        nominal_on = protocol.civil_date(infusion.given_at, site) + timedelta(days=days)
+        opens_on, closes_on = nominal_on - timedelta(days=before), nominal_on + timedelta(days=after)
+    return PlannedItem(code, activity.activity, nominal_on, DateWindow(opens_on, closes_on))
+
+
+def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> PlannedItem:
+    nominal_on = exit_on + timedelta(days=protocol.schedule.nominal_day(activity.unit, activity.offsets[0]))
+    window = DateWindow(
+        nominal_on - timedelta(days=activity.window.before), nominal_on + timedelta(days=activity.window.after)
+    )
+    return PlannedItem(activity.prefix, activity.activity, nominal_on, window, ended_by=())
+
+
+def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
+    """Which record did which item: one record does one item, whatever the order in which records arrived.
+
+    A record that names its item does that item, in its window or not. Any other does the item of its activity whose
+    window holds its date. Each item gets the record nearest to its nominal date, those in its window first, and each
+    record the nearest item; on a tie the earlier item, then the earlier record.
+    """
+    ordered = sorted(records, key=lambda record: (record.done_on, record.position))
+    pairs = sorted(
+        (
+            record.code is None,
+            not item.window.holds(record.done_on),
+            _days_apart(item, record),
+            item_index,
+            record_index,
+        )
+        for record_index, record in enumerate(ordered)
+        for item_index, item in enumerate(items)
+        if _may_do(record, item)
+    )
+    by_code: dict[str, Done] = {}
+    claimed: set[int] = set()
+    for *_, item_index, record_index in pairs:
+        code = items[item_index].code
+        if code not in by_code and record_index not in claimed:
+            by_code[code] = ordered[record_index]
+            claimed.add(record_index)
+    unscheduled = (record for index, record in enumerate(ordered) if index not in claimed)
+    return Matching(by_code, tuple(unscheduled))
+
+
+def _may_do(record: Done, item: PlannedItem) -> bool:
+    if record.code is not None:
+        return record.code == item.code
+    return record.activity == item.activity and item.window.holds(record.done_on)
+
+
+def _days_apart(item: PlannedItem, record: Done) -> int:
+    return abs((record.done_on - item.nominal_on).days)
+
+
+def states(
+    items: Sequence[PlannedItem], records: Iterable[Done], as_of: date, course: Course | None = None
+) -> tuple[ItemState, ...]:
+    """The state of each item as of a day, past or future, in the order of the plan.
+
+    Records of later days do not count yet. An ending cancels the items whose window it finds open or ahead, unless they
+    were done; what had been missed before stays missed.
+    """
+    course = course or Course()
+    matching = match(items, (record for record in records if record.done_on <= as_of))
+    return tuple(_state(item, matching.by_code.get(item.code), as_of, course) for item in items)
+
+
+def _state(item: PlannedItem, record: Done | None, as_of: date, course: Course) -> ItemState:
+    if record is not None:
+        in_window = item.window.holds(record.done_on)
+        return ItemState(item, "done" if in_window else "done-out-of-window", record.done_on, record.position)
+    ended_on = course.ended_on(item.ended_by)
+    if ended_on is not None and ended_on <= as_of and ended_on <= item.window.closes_on:
+        return ItemState(item, "cancelled")
+    if item.condition is not None:
+        is_met = course.conditions.get(item.condition)
+        if is_met is False or (is_met is None and as_of > item.window.closes_on):
+            return ItemState(item, "cancelled")
+        if is_met is None:
+            return ItemState(item, "planned")
+    if as_of < item.window.opens_on:
+        return ItemState(item, "planned")
+    return ItemState(item, "due" if item.window.holds(as_of) else "missed")

@@ -1,0 +1,138 @@
+"""One authorised request: who asks, under which trace and key; how it writes to the log and reads a read model.
+
+A route takes a `Call` from `may_write(roles…)` or `may_read(roles…)`; there is no other way to the log, and so no
+route without a token, a role and a trace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request, Response, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle
+from shared.identity import Actor, Role
+from shared.problems import FORBIDDEN, NOT_YET_PROJECTED, UNAUTHENTICATED
+from shared.projection import Projection, read_progress
+from shared.protocol.language import site_of
+from shared.runtime import Runtime
+from shared.tokens import CHALLENGE
+
+LOG_POSITION = "Log-Position"
+POLL_S = 0.01
+EVERY_ROLE = tuple(role for role in Role if role is not Role.SYSTEM)
+
+_bearer = HTTPBearer(auto_error=False, description="A token of the trial's issuer (see `marrow token`).")
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="The same key with the same request replays the first answer; with another request it is 422.",
+    ),
+]
+AtLeastPosition = Annotated[
+    int | None,
+    Header(
+        alias=LOG_POSITION,
+        ge=0,
+        le=2**63 - 1,
+        description="Answer from a read model that reflects at least this log position (waits a moment, then 503).",
+    ),
+]
+
+
+@dataclass(slots=True)
+class Call:
+    """An authorised request."""
+
+    runtime: Runtime
+    actor: Actor
+    trace: str
+    response: Response
+    key: RequestKey | None = None
+    at_least: int = 0
+
+    def require_subject(self, subject: str) -> None:
+        """Raise FORBIDDEN unless the actor may act for the subject's site."""
+        self.actor.require_site(site_of(subject))
+
+    async def handle(self, decider: Decider[C, S], command: C, *, part: int | None = None) -> Outcome:
+        """Decide and record the command in the name of the caller; the answer bears its `Log-Position`.
+
+        `part` numbers the commands of a request that carries several.
+        """
+        key = self.key if part is None or self.key is None else self.key.part(part)
+        provenance = Provenance(self.actor, self.trace, self.runtime.protocol.version, key)
+        outcome = await handle(self.runtime.log, self.runtime.clock, decider, command, provenance)
+        self.response.headers[LOG_POSITION] = str(outcome.position)
+        return outcome
+
+    @asynccontextmanager
+    async def read(self, projection: Projection) -> AsyncIterator[AsyncSession]:
+        """A read-only snapshot of a read model, at least as new as the caller asked for.
+
+        The answer bears the position it reflects. Raises NOT_YET_PROJECTED after `read_wait_s`.
+        """
+        deadline = asyncio.get_running_loop().time() + self.runtime.settings.read_wait_s
+        engine = self.runtime.engine.execution_options(isolation_level="REPEATABLE READ")
+        async with engine.connect() as connection:
+            while True:
+                position = await read_progress(connection, projection.progress, projection.name)
+                if position >= self.at_least:
+                    break
+                await connection.rollback()
+                if asyncio.get_running_loop().time() > deadline:
+                    raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=position)
+                await asyncio.sleep(POLL_S)
+            self.response.headers[LOG_POSITION] = str(position)
+            async with AsyncSession(bind=connection) as session:
+                yield session
+
+
+async def _actor(request: Request, credentials: HTTPAuthorizationCredentials | None, roles: frozenset[Role]) -> Actor:
+    if credentials is None:
+        raise UNAUTHENTICATED(headers=CHALLENGE)
+    runtime: Runtime = request.app.state.runtime
+    actor = await runtime.verifier.verify(credentials.credentials)
+    if actor.role not in roles:
+        raise FORBIDDEN(f"The role {actor.role.value} may not do this.")
+    return actor
+
+
+def may_write(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
+    """The dependency of a route that records: the caller must bear one of the roles."""
+    allowed = frozenset(roles)
+
+    async def write_call(
+        request: Request, response: Response, credentials: Credentials = None, idempotency_key: IdempotencyKey = None
+    ) -> Call:
+        actor = await _actor(request, credentials, allowed)
+        key = None
+        if idempotency_key is not None:
+            target = f"{request.method} {request.url.path}?{request.url.query}".encode()
+            key = RequestKey.of(actor, idempotency_key, target, await request.body())
+        return Call(request.app.state.runtime, actor, request.state.trace, response, key=key)
+
+    return Depends(write_call)
+
+
+def may_read(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
+    """The dependency of a route that answers a question: the caller must bear one of the roles (default: any)."""
+    allowed = frozenset(roles or EVERY_ROLE)
+
+    async def read_call(
+        request: Request, response: Response, credentials: Credentials = None, log_position: AtLeastPosition = None
+    ) -> Call:
+        actor = await _actor(request, credentials, allowed)
+        return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position or 0)
+
+    return Depends(read_call)

@@ -1,0 +1,41 @@
+"""What time it is, and how instants are read. The clock is an argument everywhere; the composition root chooses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, WithJsonSchema
+
+Clock = Callable[[], datetime]
+"""Returns the present instant, aware, in UTC."""
+
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST = datetime(2200, 1, 1, tzinfo=UTC)
+
+
+def system_clock() -> datetime:
+    """The host's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def _written(value: Any) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    if not isinstance(value, str | datetime):
+        raise ValueError("an instant is written as RFC 3339, such as 2026-05-03T10:00:00+08:00")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    if not EARLIEST <= value <= LATEST:
+        raise ValueError(f"an instant of this trial lies between {EARLIEST.year} and {LATEST.year}")
+    return value.astimezone(UTC)
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_in_utc),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-03T10:00:00+08:00"]}),
+]
+"""A point in time: RFC 3339 with an offset on input, kept in UTC."""

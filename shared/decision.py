@@ -1,0 +1,194 @@
+"""How every command of every service becomes events: read, fold, decide, append under condition, try again.
+
+A service's rules are a `Decider` of four pure functions. `handle` runs them against the log inside a dynamic
+consistency boundary: the append holds only if nothing new matches what the decision had read. One mechanism gives
+optimistic concurrency, uniqueness and idempotency.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, Self, TypeVar
+from uuid import uuid4
+from weakref import WeakValueDictionary
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.clock import Clock, Instant
+from shared.events import Event, Recorded, decode
+from shared.eventstore.model import AppendCondition, AppendConflict, EventLog, NewEvent, Query, QueryItem
+from shared.eventstore.record import format_instant
+from shared.identity import Actor
+from shared.problems import IN_FUTURE, KEY_REUSED, WRITE_CONFLICT
+
+ATTEMPTS_MAX = 50
+"""How often a decision is made anew when others keep changing the same facts."""
+
+CLOCK_SKEW_MAX = timedelta(minutes=2)
+"""How far a caller's clock may be ahead of ours before what it reports counts as the future."""
+
+
+class Command(BaseModel):
+    """The base of every command and of the request body that it is made from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    occurred_at: Instant | None = Field(None, description="When it happened; default: now.")
+    reason: str | None = Field(
+        None, min_length=1, max_length=500, description="Why; required where an earlier fact is changed."
+    )
+
+    @property
+    def at(self) -> datetime:
+        """When it happened. `handle` settles it before a rule sees the command."""
+        if self.occurred_at is None:
+            raise ValueError("the command has not been dated")
+        return self.occurred_at
+
+    @classmethod
+    def about(cls, body: Command, **target: str) -> Self:
+        """This command, made from a request body and the target that the address names."""
+        return cls(**(dict(body) | target))
+
+
+C = TypeVar("C", bound=Command)
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Decider(Generic[C, S]):
+    """The rules about one kind of command.
+
+    `boundary` names the events that a decision must have seen; `initial` is the state before any of them; `evolve`
+    folds one into the state and never raises; `decide` answers with events, or raises a Problem.
+    """
+
+    boundary: Callable[[C], Query]
+    initial: Callable[[C], S]
+    evolve: Callable[[S, Recorded], S]
+    decide: Callable[[C, S], Sequence[Event]]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestKey:
+    """An Idempotency-Key of one caller, and the digest of the request that it was sent with."""
+
+    id: str
+    digest: str
+
+    @classmethod
+    def of(cls, actor: Actor, key: str, *request: bytes) -> RequestKey:
+        digest = hashlib.sha256(b"\0".join(request)).hexdigest()
+        return cls(hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()[:32], digest)
+
+    @property
+    def tag(self) -> str:
+        return f"key:{self.id}"
+
+    def part(self, number: int) -> RequestKey:
+        """The key of one of the several commands that a single request carries."""
+        return RequestKey(f"{self.id}.{number}", self.digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Who asks, from which request, under which protocol version, caused by which event."""
+
+    actor: Actor
+    trace: str
+    protocol: str
+    key: RequestKey | None = None
+    cause: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command came to: the events that it recorded, now or when the same request was made before."""
+
+    events: tuple[Recorded, ...]
+    position: int
+    replayed: bool = False
+
+
+async def handle(log: EventLog, clock: Clock, decider: Decider[C, S], command: C, provenance: Provenance) -> Outcome:
+    """Decide the command on what the log holds and append the result, all or nothing.
+
+    Raises the decider's Problem, IN_FUTURE, KEY_REUSED, or WRITE_CONFLICT after ATTEMPTS_MAX lost races; in each
+    case nothing was recorded.
+    """
+    now = clock()
+    if command.occurred_at is None:
+        command = command.model_copy(update={"occurred_at": now})
+    elif command.occurred_at > now + CLOCK_SKEW_MAX:
+        raise IN_FUTURE(f"{format_instant(command.occurred_at)} is after {format_instant(now)}.")
+
+    boundary = decider.boundary(command)
+    try:
+        return await _attempt(log, decider, command, provenance, boundary)
+    except AppendConflict:
+        pass
+    # Others are deciding about the same facts. Those of this process now take turns, so that each attempt meets
+    # at most one rival from every other process.
+    async with _TURNS.setdefault(boundary, asyncio.Lock()):
+        for _ in range(ATTEMPTS_MAX):
+            try:
+                return await _attempt(log, decider, command, provenance, boundary)
+            except AppendConflict:
+                continue
+    raise WRITE_CONFLICT()
+
+
+_TURNS: WeakValueDictionary[Query, asyncio.Lock] = WeakValueDictionary()
+
+
+async def _attempt(
+    log: EventLog, decider: Decider[C, S], command: C, provenance: Provenance, boundary: Query
+) -> Outcome:
+    """Read, fold, decide and append once. Raises AppendConflict when somebody else was faster."""
+    key = provenance.key
+    query = boundary if key is None else boundary | Query((QueryItem(tags=(key.tag,)),))
+    read = await log.read(query)
+    known = [decode(stored) for stored in read.events]
+    if key is not None and (earlier := _recorded_under(key, known)):
+        return Outcome(earlier, earlier[-1].position, replayed=True)
+    state = decider.initial(command)
+    for recorded in known:
+        state = decider.evolve(state, recorded)
+    events = decider.decide(command, state)
+    if not events:
+        return Outcome((), read.head)
+    new = [_new_event(event, command, provenance) for event in events]
+    stored_events = await log.append(new, AppendCondition(query, after=read.head))
+    return Outcome(tuple(decode(stored) for stored in stored_events), stored_events[-1].position)
+
+
+def _recorded_under(key: RequestKey, known: Sequence[Recorded]) -> tuple[Recorded, ...]:
+    """What the same request recorded before; empty when it is new."""
+    earlier = tuple(recorded for recorded in known if (recorded.document["key"] or {}).get("id") == key.id)
+    if earlier and earlier[0].document["key"]["digest"] != key.digest:
+        raise KEY_REUSED()
+    return earlier
+
+
+def _new_event(event: Event, command: Command, provenance: Provenance) -> NewEvent:
+    key = provenance.key
+    tags = event.tags() if key is None else (*event.tags(), key.tag)
+    document: dict[str, Any] = {
+        "id": uuid4().hex,
+        "type": event.name,
+        "version": event.version,
+        "tags": tags,
+        "occurred_at": format_instant(command.at),
+        "by": provenance.actor.as_recorded(),
+        "reason": command.reason,
+        "trace": provenance.trace,
+        "cause": provenance.cause,
+        "key": {"id": key.id, "digest": key.digest} if key else None,
+        "protocol": provenance.protocol,
+        "data": event.model_dump(mode="json"),
+    }
+    return NewEvent(event.name, tags, document)

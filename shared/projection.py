@@ -1,0 +1,226 @@
+"""Read models: tables that an event log fills, in batches, and that can be thrown away and filled again.
+
+A service declares a `Projection`: its tables, the events it reads and a pure `apply(rows, recorded)` that says which
+rows an event changes. The `Projector` follows the log and writes each batch together with the position that it
+reflects, in one transaction. Any number of processes may run one; the row of the position is their lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlmodel import SQLModel
+
+from shared.clock import Clock
+from shared.events import Event, Recorded, decode
+from shared.eventstore.model import EventLog, LogUnavailable, Query, QueryItem, StoredEvent
+
+REBUILD_BATCH = 5000
+RETRY_AFTER_S = 0.5
+
+POSITION = Gauge("marrow_projection_position", "Log position that a read model reflects.", ["projection"])
+LAG = Histogram(
+    "marrow_projection_lag_seconds",
+    "Time from an event's recording to its being queryable.",
+    ["projection"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+FAILURES = Counter("marrow_projection_failures_total", "Batches that failed and were tried again.", ["projection"])
+
+_log = structlog.get_logger("marrow.projection")
+
+
+def position_table(metadata: MetaData) -> Table:
+    """The table in which a service keeps the log positions that its read model and its policies have reached."""
+    return Table("progress", metadata, Column("name", Text, primary_key=True), Column("position", BigInteger))
+
+
+class Rows:
+    """The row changes of one batch, folded in memory so that each row is written once."""
+
+    def __init__(self) -> None:
+        self._whole: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
+        self._partial: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
+
+    def put(self, row: SQLModel) -> None:
+        """Insert the row, or replace the one with the same primary key."""
+        table = _table(type(row))
+        values = {column.name: getattr(row, column.name) for column in table.columns if column.computed is None}
+        key = (table, tuple(values[column.name] for column in table.primary_key))
+        self._partial.pop(key, None)
+        self._whole[key] = values
+
+    def change(self, model: type[SQLModel], *key: object, **values: object) -> None:
+        """Set some columns of the row with that primary key; nothing happens when there is none."""
+        table = _table(model)
+        whole = self._whole.get((table, key))
+        if whole is not None:
+            whole.update(values)
+        else:
+            self._partial.setdefault((table, key), {}).update(values)
+
+    async def write(self, connection: AsyncConnection) -> None:
+        """Write all changes: one statement a table and set of columns."""
+        inserts: dict[Table, list[dict[str, Any]]] = {}
+        for (table, _), values in self._whole.items():
+            inserts.setdefault(table, []).append(values)
+        for table, rows in inserts.items():
+            await connection.execute(_upsert(table), rows)
+
+        updates: dict[tuple[Table, tuple[str, ...]], list[dict[str, Any]]] = {}
+        for (table, key), values in self._partial.items():
+            named_key = {f"key_{c.name}": part for c, part in zip(table.primary_key, key, strict=True)}
+            updates.setdefault((table, tuple(sorted(values))), []).append(values | named_key)
+        for (table, columns), rows in updates.items():
+            await connection.execute(_update(table, columns), rows)
+
+
+Apply = Callable[[Rows, Recorded], None]
+
+
+@dataclass(frozen=True)
+class Projection:
+    """A service's read model: its name (also its PostgreSQL schema), tables, events, and what an event changes."""
+
+    name: str
+    metadata: MetaData
+    events: tuple[type[Event], ...]
+    apply: Apply
+    progress: Table = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "progress", position_table(self.metadata))
+
+    @property
+    def query(self) -> Query:
+        return Query((QueryItem(types=tuple(event.name for event in self.events)),))
+
+    def rows_of(self, events: Sequence[StoredEvent]) -> Rows:
+        rows = Rows()
+        for stored in events:
+            self.apply(rows, decode(stored))
+        return rows
+
+
+class Projector:
+    """Keeps one projection up with the log until it is cancelled; a failure is logged and tried again."""
+
+    def __init__(self, projection: Projection, log: EventLog, engine: AsyncEngine, clock: Clock) -> None:
+        self._projection = projection
+        self._log = log
+        self._engine = engine
+        self._clock = clock
+        self.failing = False
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await self._follow()
+            except (SQLAlchemyError, LogUnavailable, OSError) as error:
+                self.failing = True
+                FAILURES.labels(self._projection.name).inc()
+                _log.warning("projection retries", projection=self._projection.name, error=type(error).__name__)
+                await asyncio.sleep(RETRY_AFTER_S)
+
+    async def _follow(self) -> None:
+        async with self._engine.begin() as connection:
+            after = await read_progress(connection, self._projection.progress, self._projection.name)
+        async for result in self._log.follow(self._projection.query, after=after):
+            async with self._engine.begin() as connection:
+                reached = await read_progress(
+                    connection, self._projection.progress, self._projection.name, for_update=True
+                )
+                if reached < after:
+                    return  # a rebuild has set it back: follow anew from there
+                # Another process may have applied some of these meanwhile.
+                events = [stored for stored in result.events if stored.position > reached]
+                after = max(result.head, reached)
+                if after > reached:
+                    await self._projection.rows_of(events).write(connection)
+                    await write_progress(connection, self._projection.progress, self._projection.name, after)
+            self._observe(events, after)
+
+    def _observe(self, events: Sequence[StoredEvent], position: int) -> None:
+        self.failing = False
+        POSITION.labels(self._projection.name).set(position)
+        now = self._clock()
+        for stored in events:
+            LAG.labels(self._projection.name).observe(max(0.0, (now - stored.recorded_at).total_seconds()))
+
+
+async def rebuild(projection: Projection, log: EventLog, engine: AsyncEngine) -> tuple[int, float]:
+    """Fill the read model from zero, in one transaction: readers see the old rows until the new ones are whole.
+
+    Returns the number of events of the log that were gone through, and the seconds it took.
+    """
+    started = perf_counter()
+    async with engine.begin() as connection:
+        await read_progress(connection, projection.progress, projection.name, for_update=True)
+        for table in reversed(projection.metadata.sorted_tables):
+            if table is not projection.progress:
+                await connection.execute(delete(table))
+        position = 0
+        async for events, head in _pages(projection.query, log):
+            await projection.rows_of(events).write(connection)
+            position = head
+        await write_progress(connection, projection.progress, projection.name, position)
+    return position, perf_counter() - started
+
+
+async def _pages(query: Query, log: EventLog) -> AsyncIterator[tuple[list[StoredEvent], int]]:
+    after = 0
+    while True:
+        page = await log.read(query, after=after, limit=REBUILD_BATCH)
+        yield page.events, page.head
+        if len(page.events) < REBUILD_BATCH:
+            return
+        after = page.events[-1].position
+
+
+async def read_progress(connection: AsyncConnection, progress: Table, name: str, *, for_update: bool = False) -> int:
+    """The position reached under a name, 0 at first; with `for_update` the row is locked until the commit."""
+    question = select(progress.c.position).where(progress.c.name == name)
+    position = (await connection.execute(question.with_for_update() if for_update else question)).scalar()
+    if position is not None:
+        return int(position)
+    await connection.execute(insert(progress).values(name=name, position=0).on_conflict_do_nothing())
+    return await read_progress(connection, progress, name, for_update=for_update)
+
+
+async def write_progress(connection: AsyncConnection, progress: Table, name: str, position: int) -> None:
+    """Set the position reached under a name."""
+    await connection.execute(update(progress).where(progress.c.name == name).values(position=position))
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table: Table = model.__table__  # type: ignore[attr-defined]  # set by SQLModel on every table class
+    return table
+
+
+def _upsert(table: Table) -> Any:  # noqa: ANN401 (SQLAlchemy's own statement type is private)
+    statement = insert(table)
+    others = {
+        column.name: statement.excluded[column.name]
+        for column in table.columns
+        if not column.primary_key and column.computed is None
+    }
+    if not others:
+        return statement.on_conflict_do_nothing()
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+
+
+def _update(table: Table, columns: Sequence[str]) -> Any:  # noqa: ANN401
+    statement = update(table).values({name: bindparam(name) for name in columns})
+    for column in table.primary_key:
+        statement = statement.where(column == bindparam(f"key_{column.name}"))
+    return statement

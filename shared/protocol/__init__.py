@@ -1,0 +1,47 @@
+"""The protocol as data, and the trial's published language: what a subject, an arm, a measurement is."""
+
+from shared.protocol.criteria import Criterion, Fact
+from shared.protocol.document import ProtocolDocumentError, load_protocol, parse_protocol
+from shared.protocol.language import (
+    AnalyteCode,
+    ArmCode,
+    Code,
+    Measurement,
+    Percentage,
+    PositiveMeasurement,
+    SiteId,
+    SubjectId,
+    site_of,
+)
+from shared.protocol.model import Arm, Csa, Dose, Protocol, Safety, SecondDose
+from shared.protocol.response import Iwg2006, Response
+from shared.protocol.schedule import Activity, Anchor, Schedule, Window
+
+__all__ = [
+    "Activity",
+    "AnalyteCode",
+    "Anchor",
+    "Arm",
+    "ArmCode",
+    "Code",
+    "Criterion",
+    "Csa",
+    "Dose",
+    "Fact",
+    "Iwg2006",
+    "Measurement",
+    "Percentage",
+    "PositiveMeasurement",
+    "Protocol",
+    "ProtocolDocumentError",
+    "Response",
+    "Safety",
+    "Schedule",
+    "SecondDose",
+    "SiteId",
+    "SubjectId",
+    "Window",
+    "load_protocol",
+    "parse_protocol",
+    "site_of",
+]

@@ -1,0 +1,260 @@
+"""What a protocol document says: arms, allocation, eligibility, schedule, dose, response, safety; frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from shared.protocol.criteria import Criterion, Fact, Part, failed
+from shared.protocol.language import AnalyteCode, ArmCode, Code, SiteId
+from shared.protocol.response import Response
+from shared.protocol.schedule import Activity, Anchor, Schedule
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone") from error
+    return name
+
+
+ZoneName = Annotated[str, AfterValidator(_known_zone)]
+Treatment = Literal["msc-infusion", "ciclosporin", "none"]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")]
+
+
+class Arm(Part):
+    """A treatment group: its share of the allocation, its treatment, and the milestone that is its day 0."""
+
+    code: ArmCode
+    name: str
+    ratio: int = Field(ge=1)
+    treatment: Treatment
+    anchor: Anchor
+
+
+class Factor(Part):
+    """A stratification factor. Without levels, whatever value a subject has is a level (each site is one)."""
+
+    name: str
+    levels: tuple[str, ...] = ()
+
+
+class Allocation(Part):
+    """How subjects are allocated to arms (ICH E9 §2.3.2)."""
+
+    method: Literal["permuted-blocks"]
+    block_sizes: tuple[int, ...] = Field(min_length=1)
+    strata: tuple[Factor, ...]
+
+
+class Screening(Part):
+    """What is asked before randomization, in days counted from day 0."""
+
+    earliest_day: int
+    latest_day: int
+    blood_counts_min: int
+    blood_counts_apart_days_min: int
+    transfusion_history_weeks: int
+    analytes: tuple[AnalyteCode, ...]
+
+
+class Eligibility(Part):
+    """The criteria that a subject must meet; each failed one has a stable code."""
+
+    screening: Screening
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+
+class Release(Part):
+    """What a lot must show before it may be infused; a lot that fails any criterion is refused."""
+
+    criteria: tuple[Criterion, ...] = Field(min_length=1)
+
+
+class Dose(Part):
+    """The infusion's dose and how it is reckoned. Cells per kg, %, days, mL."""
+
+    cells_per_kg: Decimal = Field(gt=0)
+    tolerance_pct: Decimal = Field(ge=0)
+    weight_age_days_max: int = Field(ge=0)
+    volume_step_mL: Decimal = Field(gt=0)  # noqa: N815 (the unit is written as the field writes it)
+    release: Release
+
+
+class Csa(Part):
+    """Ciclosporin A: dose, trough and creatinine rules. mg/kg/day, ng/mL, %, days, months."""
+
+    mg_per_kg_per_day: Decimal = Field(gt=0)
+    doses_per_day: int = Field(ge=1)
+    duration_months: int = Field(ge=1)
+    trough_low_ng_per_mL: Decimal  # noqa: N815
+    trough_high_ng_per_mL: Decimal  # noqa: N815
+    creatinine_alert_rise_pct: Decimal
+    creatinine_repeat_days: int
+    creatinine_reduce_rise_pct: Decimal
+    reduction_pct_min: Decimal
+    reduction_pct_max: Decimal
+    reductions_max: int
+
+
+class SecondDose(Part):
+    """Who gets the second infusion, after which evaluation, and what bars it."""
+
+    rule: Literal["if-responder", "all"]
+    arm: ArmCode
+    item: str
+    timepoint: str
+    signed_evaluation: bool
+    reaction_grade_bars_from: int = Field(ge=1, le=5)
+
+
+class Safety(Part):
+    """Seriousness and the reporting clocks, in hours and calendar days from awareness (ICH E2A; EU CTR)."""
+
+    ctcae_version: str
+    seriousness_criteria: tuple[Code, ...] = Field(min_length=1)
+    fatal_or_life_threatening: tuple[Code, ...]
+    fatal_grade: int
+    sponsor_within_hours: int
+    authority_within_days: int
+    authority_fatal_within_days: int
+    follow_up_within_days: int
+    fatal_follow_up_within_days: int
+    urgent_measure_within_days: int
+
+    @model_validator(mode="after")
+    def _fatal_criteria_are_criteria(self) -> Safety:
+        if unknown := set(self.fatal_or_life_threatening) - set(self.seriousness_criteria):
+            raise ValueError(f"fatal_or_life_threatening names no seriousness criterion: {', '.join(sorted(unknown))}")
+        return self
+
+
+class Sponsor(Part):
+    """The sponsor, in whose civil zone reporting days are counted."""
+
+    name: str
+    zone: ZoneName
+
+
+class Site(Part):
+    """A site with a civil zone of its own."""
+
+    id: SiteId
+    name: str
+    zone: ZoneName
+
+
+class Sites(Part):
+    """The zone of every site: its own if it is listed, else the default."""
+
+    default_zone: ZoneName
+    known: tuple[Site, ...] = ()
+
+    def zone(self, site: str) -> ZoneInfo:
+        """The civil zone of a site."""
+        return ZoneInfo(next((s.zone for s in self.known if s.id == site), self.default_zone))
+
+
+class Protocol(Part):
+    """One version of a trial's protocol: every number and choice of the trial, and none of its rules."""
+
+    study_id: str
+    version: Version
+    title: str
+    planned_subjects: int = Field(ge=1)
+    sponsor: Sponsor
+    sites: Sites
+    arms: tuple[Arm, ...] = Field(min_length=1)
+    allocation: Allocation
+    eligibility: Eligibility
+    schedule: Schedule
+    dose: Dose | None = None
+    csa: Csa | None = None
+    second_dose: SecondDose | None = None
+    response: Response
+    safety: Safety
+
+    @model_validator(mode="after")
+    def _arms_hang_together(self) -> Protocol:
+        codes = [arm.code for arm in self.arms]
+        if len(set(codes)) != len(codes):
+            raise ValueError("arms: a code stands twice")
+        shares = sum(arm.ratio for arm in self.arms)
+        if any(size % shares for size in self.allocation.block_sizes):
+            raise ValueError(f"allocation.block_sizes: each must be a multiple of the ratios' sum, {shares}")
+        for activity in self.schedule.activities:
+            if unknown := set(activity.arms) - set(codes):
+                raise ValueError(f"schedule.activities.{activity.prefix}: no arm {', '.join(sorted(unknown))}")
+        treatments = {arm.treatment for arm in self.arms}
+        if ("msc-infusion" in treatments) != (self.dose is not None):
+            raise ValueError("dose: stands exactly when an arm is treated by msc-infusion")
+        if ("ciclosporin" in treatments) != (self.csa is not None):
+            raise ValueError("csa: stands exactly when an arm is treated by ciclosporin")
+        return self
+
+    @model_validator(mode="after")
+    def _items_hang_together(self) -> Protocol:
+        items = {code for activity in self.schedule.activities for code in activity.codes}
+        for evaluation in self.response.evaluations:
+            if evaluation.item not in items:
+                raise ValueError(f"response.evaluations: no item {evaluation.item} in the schedule")
+        if second := self.second_dose:
+            if second.item not in items:
+                raise ValueError(f"second_dose.item: no item {second.item} in the schedule")
+            if second.arm not in {arm.code for arm in self.arms}:
+                raise ValueError(f"second_dose.arm: no arm {second.arm}")
+            if second.timepoint not in {e.timepoint for e in self.response.evaluations}:
+                raise ValueError(f"second_dose.timepoint: no evaluation at {second.timepoint}")
+        return self
+
+    @cached_property
+    def arm_codes(self) -> tuple[str, ...]:
+        """The arms in the document's order, which is the order in which a block is filled."""
+        return tuple(arm.code for arm in self.arms)
+
+    def arm(self, code: str) -> Arm:
+        """The arm of that code. Raises LookupError when the protocol has none."""
+        for arm in self.arms:
+            if arm.code == code:
+                return arm
+        raise LookupError(f"no arm {code!r} in protocol {self.version}")
+
+    def stratum(self, **levels: str) -> str:
+        """The stratum of a subject: `stratum(diagnosis="RA", site="01")` is `RA|01`, in the factors' order.
+
+        Raises LookupError when a factor is missing, or its level is none of those that the protocol lists.
+        """
+        for factor in self.allocation.strata:
+            if factor.name not in levels:
+                raise LookupError(f"the stratum needs the factor {factor.name!r}")
+            if factor.levels and levels[factor.name] not in factor.levels:
+                raise LookupError(f"{levels[factor.name]!r} is no level of {factor.name}")
+        return "|".join(levels[factor.name] for factor in self.allocation.strata)
+
+    def failed_criteria(self, facts: Mapping[str, Fact]) -> tuple[str, ...]:
+        """The codes of the eligibility criteria that a subject fails; none means eligible."""
+        return failed(self.eligibility.criteria, facts)
+
+    def failed_release(self, lot: Mapping[str, Fact]) -> tuple[str, ...]:
+        """The codes of the release criteria that a lot fails; none means it may be infused."""
+        return failed(self.dose.release.criteria, lot) if self.dose else ()
+
+    def activities_for(self, arm: str) -> tuple[Activity, ...]:
+        """The activities of an arm, in the document's order."""
+        return tuple(activity for activity in self.schedule.activities if arm in activity.arms)
+
+    def zone(self, site: str) -> ZoneInfo:
+        """The civil zone of a site."""
+        return self.sites.zone(site)
+
+    def civil_date(self, at: datetime, site: str) -> date:
+        """The date on the site's wall calendar at an instant (which bears an offset)."""
+        return at.astimezone(self.zone(site)).date()

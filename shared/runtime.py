@@ -1,0 +1,81 @@
+"""What a process holds while it runs: settings, clock, log, read-model engine, protocol, keys and token verifier.
+
+This is the composition root: the only place that chooses a clock, opens the database and reads keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from psycopg_pool import AsyncConnectionPool
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from shared.clock import Clock, system_clock
+from shared.embedded import embedded_postgresql
+from shared.eventstore.log import PostgresLog
+from shared.eventstore.migrations import LOG
+from shared.keys import Keys
+from shared.keystore import KEYSTORE, PostgresKeyStore
+from shared.migrations import APPLICATION_ROLE, Component, upgrade
+from shared.protocol import Protocol, load_protocol
+from shared.sealing import KeyEncryptionKey
+from shared.settings import Settings
+from shared.tokens import TokenVerifier
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The open resources of a process; shared by the services that run in it."""
+
+    settings: Settings
+    clock: Clock
+    log: PostgresLog
+    engine: AsyncEngine
+    protocol: Protocol
+    keys: Keys
+    key_store: PostgresKeyStore
+    verifier: TokenVerifier
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, components: Sequence[Component] = (), clock: Clock = system_clock
+) -> AsyncIterator[Runtime]:
+    """Open everything that a process needs, upgrade the tables of the log and of `components`, and close it after.
+
+    A clock other than the system's is for simulations in a process of their own: it also stamps `recorded_at`.
+    """
+    async with AsyncExitStack() as stack:
+        url = settings.database_url or await asyncio.to_thread(stack.enter_context, embedded_postgresql(settings.home))
+        for component in (LOG, KEYSTORE, *components):
+            await asyncio.to_thread(upgrade, settings.migration_url or url, component)
+
+        keys = Keys(settings)
+        injected = None if clock is system_clock else clock
+        log = await stack.enter_async_context(PostgresLog(url, clock=injected, queue_max=settings.append_queue_max))
+        engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            pool_size=settings.database_pool_max,
+            max_overflow=0,
+            pool_pre_ping=True,
+            connect_args={"options": f"-c role={APPLICATION_ROLE}"},
+        )
+        stack.push_async_callback(engine.dispose)
+        pool = AsyncConnectionPool(
+            url, min_size=1, max_size=2, open=False, kwargs={"options": f"-c role={APPLICATION_ROLE}"}
+        )
+        await stack.enter_async_context(pool)
+        yield Runtime(
+            settings=settings,
+            clock=clock,
+            log=log,
+            engine=engine,
+            protocol=load_protocol(settings.protocol_file),
+            keys=keys,
+            key_store=PostgresKeyStore(pool, KeyEncryptionKey(keys.sealing_key())),
+            verifier=TokenVerifier(settings, clock, None if settings.jwks_url else keys.issuer()),
+        )

@@ -1,0 +1,271 @@
+"""The one way in which a service becomes an application: routes, problems, health, metrics, documents, lifespan.
+
+A service serves its own prefix (`/labs/…`), alone under uvicorn or beside the others on one port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import structlog
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from shared import problems
+from shared.call import LOG_POSITION
+from shared.decision import Outcome
+from shared.events import Event
+from shared.eventstore.model import LogSaturated, LogUnavailable
+from shared.json_body import ExactJsonRoute
+from shared.migrations import Component
+from shared.policy import Policy, run_policy
+from shared.problems import MEDIA_TYPE, Problem, ProblemDocument, Refusal
+from shared.projection import Projection, Projector
+from shared.runtime import Runtime, open_runtime
+from shared.settings import settings_from_environment
+from shared.telemetry import Telemetry, configure_logging
+
+_log = structlog.get_logger("marrow.service")
+
+BACKGROUND_STOP_S = 5
+
+EVERY_ROUTE = problems.problem_responses(
+    problems.UNAUTHENTICATED,
+    problems.FORBIDDEN,
+    problems.INVALID,
+    problems.BUSY,
+    problems.UNAVAILABLE,
+    problems.NOT_YET_PROJECTED,
+)
+"""What any route that needs a token may answer with."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service is made of."""
+
+    name: str
+    summary: str
+    description: str
+    router: APIRouter
+    projection: Projection
+    migrations: Path
+    policies: tuple[Policy, ...] = ()
+
+    @property
+    def component(self) -> Component:
+        return Component(self.name, self.migrations, self.projection.metadata, schema=self.name)
+
+
+def service_router(name: str) -> APIRouter:
+    """The router that a service's `api` module hangs its routes on."""
+    return APIRouter(prefix=f"/{name}", route_class=ExactJsonRoute, responses=EVERY_ROUTE)
+
+
+E = TypeVar("E", bound=Event)
+
+
+def recorded_event(outcome: Outcome, event_type: type[E]) -> E:
+    """The first event of a type that a command recorded; an answer is made from it, now and on every replay."""
+    return next(recorded.event for recorded in outcome.events if isinstance(recorded.event, event_type))
+
+
+class Health(BaseModel):
+    """Whether a service can do its work."""
+
+    status: Literal["ok", "unready"]
+    head: Annotated[int, Field(description="Last position of the log.")] = 0
+
+
+def create_service(service: Service) -> FastAPI:
+    """The application of a service.
+
+    Whoever sets `application.state.runtime` before the start shares the resources of its process with it; otherwise
+    the service opens its own from the settings.
+    """
+    prefix = f"/{service.name}"
+    settings = settings_from_environment()
+    application = FastAPIOffline(
+        title=f"Marrow: {service.name}",
+        summary=service.summary,
+        description=service.description,
+        version="1",
+        openapi_url=f"{prefix}/openapi.json",
+        docs_url=f"{prefix}/docs",
+        redoc_url=None,
+        static_url=f"{prefix}/docs/assets",
+        swagger_ui_oauth2_redirect_url=f"{prefix}/docs/oauth2-redirect",
+        lifespan=_lifespan_of(service),
+        generate_unique_id_function=_operation_id,
+        max_body_size=settings.body_bytes_max,
+    )
+    application.state.runtime = None
+    application.include_router(service.router)
+    application.include_router(_operations_of(service))
+    application.add_middleware(Telemetry, service=service.name)
+    if settings.cors_origins:
+        application.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", LOG_POSITION, "traceparent"],
+            expose_headers=[LOG_POSITION, "Location", "Retry-After"],
+        )
+    _answer_with_problems(application)
+    _describe_problems(application)
+    return application
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Stable operation ids: the name of the endpoint function."""
+    return route.name
+
+
+def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def lifespan(application: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            runtime: Runtime | None = application.state.runtime
+            if runtime is None:
+                settings = settings_from_environment()
+                configure_logging(settings.log_level)
+                runtime = await stack.enter_async_context(open_runtime(settings, [service.component]))
+                application.state.runtime = runtime
+            projector = Projector(service.projection, runtime.log, runtime.engine, runtime.clock)
+            application.state.projector = projector
+            background = [asyncio.create_task(projector.run(), name=f"projector {service.name}")]
+            background += [
+                asyncio.create_task(run_policy(policy, service.projection, runtime), name=f"policy {policy.name}")
+                for policy in service.policies
+            ]
+            for task in background:
+                task.add_done_callback(_report_end)
+            try:
+                yield
+            finally:
+                for task in background:
+                    task.cancel()
+                await asyncio.wait(background, timeout=BACKGROUND_STOP_S)
+
+    return lifespan
+
+
+def _report_end(task: asyncio.Task[None]) -> None:
+    """A background task never ends by itself; when one does, it is a defect that must be seen."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("background task died", task=task.get_name(), exc_info=error)
+
+
+def _operations_of(service: Service) -> APIRouter:
+    """Health and metrics: open to all, like the documents."""
+    router = APIRouter(prefix=f"/{service.name}", tags=["operations"])
+
+    @router.get("/health/live", name="getLiveness")
+    async def live() -> Health:
+        """The process answers."""
+        return Health(status="ok")
+
+    @router.get(
+        "/health/ready", name="getReadiness", responses={503: {"model": Health, "description": "Not ready yet."}}
+    )
+    async def ready(request: Request, response: Response) -> Health:
+        """The service can write and its projection follows."""
+        projector: Projector = request.app.state.projector
+        try:
+            head = await request.app.state.runtime.log.head()
+        except LogUnavailable:
+            head = -1
+        if head < 0 or projector.failing:
+            response.status_code = 503
+            return Health(status="unready", head=max(head, 0))
+        return Health(status="ok", head=head)
+
+    @router.get("/metrics", name="getMetrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return router
+
+
+def _answer_with_problems(application: FastAPI) -> None:
+    """Every refusal and every failure becomes a problem document (RFC 9457)."""
+
+    def answer(problem: Problem) -> JSONResponse:
+        return JSONResponse(
+            problem.document(), problem.refusal.status, headers=problem.headers or None, media_type=MEDIA_TYPE
+        )
+
+    @application.exception_handler(Problem)
+    async def problem(_: Request, error: Problem) -> Response:
+        return answer(error)
+
+    @application.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        # What was sent is not sent back: it could hold personal data.
+        errors = [
+            {"at": "/".join(str(part) for part in each["loc"]), "code": each["type"], "message": each["msg"]}
+            for each in error.errors()
+        ]
+        return answer(problems.INVALID(f"{errors[0]['at']}: {errors[0]['message']}", errors=errors))
+
+    @application.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        refusal = _BY_STATUS.get(error.status_code, problems.BAD_REQUEST)
+        return answer(refusal(headers=dict(error.headers) if error.headers else None))
+
+    @application.exception_handler(LogSaturated)
+    async def saturated(_: Request, error: LogSaturated) -> Response:
+        return answer(problems.BUSY(headers={"Retry-After": str(error.retry_after_s)}))
+
+    @application.exception_handler(LogUnavailable)
+    async def unavailable(_: Request, __: LogUnavailable) -> Response:
+        return answer(problems.UNAVAILABLE(headers={"Retry-After": "2"}))
+
+    @application.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        _log.error("request failed", trace=getattr(request.state, "trace", None), exc_info=error)
+        return answer(problems.INTERNAL())
+
+
+_BY_STATUS: dict[int, Refusal] = {
+    each.status: each
+    for each in (
+        problems.BAD_REQUEST,
+        problems.UNAUTHENTICATED,
+        problems.FORBIDDEN,
+        problems.NOT_FOUND,
+        problems.METHOD_NOT_ALLOWED,
+        problems.NOT_ACCEPTABLE,
+        problems.TOO_LARGE,
+        problems.UNSUPPORTED_MEDIA,
+    )
+}
+
+
+def _describe_problems(application: FastAPI) -> None:
+    """The OpenAPI document shows problem documents, not the framework's own error shapes."""
+    describe = application.openapi
+
+    def openapi() -> dict[str, Any]:
+        if application.openapi_schema is None:
+            document = describe()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            application.openapi_schema = document
+        return application.openapi_schema
+
+    application.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the document

@@ -1,0 +1,86 @@
+"""Journeys call the four services over HTTP, on a real socket and a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from services.app import create_application
+from shared.identity import Role
+from shared.keys import Keys
+from shared.settings import Settings
+from shared.tokens import issue
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A running trial: where it answers, and how to speak to it as somebody."""
+
+    url: str
+    settings: Settings
+
+    def token(self, role: Role, sites: list[str] | None = None, application: str | None = None) -> str:
+        return issue(
+            Keys(self.settings).issuer(),
+            self.settings,
+            role=role,
+            now=datetime.now(UTC),
+            subject=f"{role.value}-{'-'.join(sites or ['all'])}",
+            name=role.value.title(),
+            sites=sites,
+            application=application,
+        )
+
+
+As = Callable[..., httpx.AsyncClient]
+
+
+@pytest.fixture(scope="session")
+async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
+    """The four services on one port."""
+    home: Path = tmp_path_factory.mktemp("home")
+    settings = Settings(home=home, database_url=session_database_url, log_level="WARNING")
+    server = uvicorn.Server(
+        uvicorn.Config(create_application(settings), host="127.0.0.1", port=0, log_level="warning", access_log=False)
+    )
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        if serving.done():
+            serving.result()
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield Trial(f"http://127.0.0.1:{port}", settings)
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def speaking_as(trial: Trial) -> AsyncIterator[As]:
+    """A client that speaks as a role, for some sites (default: all)."""
+    async with AsyncExitStack() as stack:
+
+        def client(role: Role, *sites: str, application: str | None = None) -> httpx.AsyncClient:
+            headers = {"Authorization": f"Bearer {trial.token(role, list(sites) or None, application)}"}
+            new = httpx.AsyncClient(base_url=trial.url, headers=headers, timeout=30)
+            stack.push_async_callback(new.aclose)
+            return new
+
+        yield client
+
+
+_sites = itertools.count(10)
+
+
+@pytest.fixture
+def site() -> str:
+    """A site of its own for each journey, so that journeys do not see each other's subjects."""
+    return f"{next(_sites):02d}"

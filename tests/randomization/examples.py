@@ -1,0 +1,76 @@
+"""One subject's way into the trial, as events and commands; used by the tests of several modules."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from services.randomization.commands import AssessEligibility
+from services.randomization.eligibility import Findings
+from services.randomization.events import (
+    EligibilityAssessed,
+    InformedConsentObtained,
+    SubjectEnrolled,
+    SubjectRandomized,
+    SubjectScreened,
+)
+
+FINDINGS: dict[str, Any] = {
+    "diagnosis": "RA",
+    "marrow_blasts_pct": Decimal("2.5"),
+    "blood_blasts_pct": Decimal("0"),
+    "ring_sideroblasts_pct": Decimal("3"),
+    "ecog": 1,
+    "ejection_fraction_pct": Decimal("60"),
+    "creatinine_umol_L": Decimal("80"),
+    "hiv": "negative",
+    "pregnancy": "not-applicable",
+    "active_infection": False,
+    "psychiatric_condition": False,
+    "other_trial_within_4_weeks": False,
+}
+
+
+def screened(subject: str = "01-001", birth_year: int = 1960) -> SubjectScreened:
+    return SubjectScreened(subject=subject, site=subject[:2], birth_year=birth_year, sex="F")
+
+
+def consented(subject: str = "01-001") -> InformedConsentObtained:
+    return InformedConsentObtained(subject=subject, site=subject[:2], consent_version="1.0")
+
+
+def assessed(subject: str = "01-001", *, diagnosis: str = "RA", eligible: bool = True) -> EligibilityAssessed:
+    return EligibilityAssessed(
+        subject=subject,
+        site=subject[:2],
+        findings=Findings(**(FINDINGS | {"diagnosis": diagnosis})),
+        eligible=eligible,
+        stratum=f"{diagnosis}|{subject[:2]}",
+        failed_criteria=() if eligible else ("hiv",),
+    )
+
+
+def enrolled(subject: str = "01-001") -> SubjectEnrolled:
+    return SubjectEnrolled(subject=subject, site=subject[:2])
+
+
+def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01") -> SubjectRandomized:
+    return SubjectRandomized(
+        subject=subject,
+        site=subject[:2],
+        stratum=stratum,
+        slot=slot,
+        arm=arm,
+        randomization_number=f"{stratum.replace('|', '-')}-{slot + 1:03d}",
+    )
+
+
+def ready_to_randomize(
+    subject: str = "01-001",
+) -> tuple[SubjectScreened, InformedConsentObtained, EligibilityAssessed, SubjectEnrolled]:
+    return screened(subject), consented(subject), assessed(subject), enrolled(subject)
+
+
+def assess(subject: str = "01-001", **findings: object) -> AssessEligibility:
+    """The command of an assessment whose findings differ from the eligible example in some members."""
+    return AssessEligibility(subject=subject, **(FINDINGS | findings))

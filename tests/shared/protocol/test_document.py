@@ -1,0 +1,90 @@
+"""Protocol documents: the trial's own, another trial's, and what is said of bad ones."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from shared.protocol import ProtocolDocumentError, load_protocol, parse_protocol
+from shared.protocol.document import DEFAULT_DOCUMENT
+
+TEXT = DEFAULT_DOCUMENT.read_text(encoding="utf-8")
+ANOTHER = load_protocol(Path(__file__).with_name("three-arms-2.1.toml"))
+
+
+def test_the_trials_own_document_says_what_the_register_says() -> None:
+    protocol = load_protocol()
+    assert (protocol.study_id, protocol.version) == ("NCT01129739", "1.0")
+    assert protocol.arm_codes == ("MSC", "CSA")
+    assert protocol.planned_subjects == 30
+    assert protocol.allocation.block_sizes == (4, 6)
+    assert protocol.dose is not None
+    assert protocol.dose.cells_per_kg == Decimal(1000000)
+    assert protocol.csa is not None
+    assert protocol.csa.mg_per_kg_per_day == 5
+    assert protocol.response.rule_set == "IWG-2006"
+
+
+def test_a_stratum_joins_the_levels_in_the_factors_order() -> None:
+    assert load_protocol().stratum(site="01", diagnosis="RARS") == "RARS|01"
+    assert ANOTHER.stratum(diagnosis="RA", site="02") == "02"
+
+
+def test_a_level_that_the_protocol_does_not_list_has_no_stratum() -> None:
+    with pytest.raises(LookupError, match="no level of diagnosis"):
+        load_protocol().stratum(diagnosis="RAEB", site="01")
+    with pytest.raises(LookupError, match="needs the factor 'site'"):
+        load_protocol().stratum(diagnosis="RA")
+
+
+def test_an_arm_that_the_protocol_does_not_have_is_not_found() -> None:
+    with pytest.raises(LookupError, match="no arm 'PLACEBO'"):
+        load_protocol().arm("PLACEBO")
+
+
+def test_a_site_that_is_not_listed_has_the_default_zone() -> None:
+    late = datetime(2026, 3, 1, 22, 0, tzinfo=UTC)
+    assert load_protocol().civil_date(late, "01") == date(2026, 3, 2)
+    assert ANOTHER.civil_date(late, "09") == date(2026, 3, 1)
+    assert str(ANOTHER.zone("02")) == "America/New_York"
+
+
+def test_another_trial_is_a_document_too() -> None:
+    assert ANOTHER.arm_codes == ("HIGH", "LOW", "CARE")
+    assert ANOTHER.second_dose is None
+    assert [activity.prefix for activity in ANOTHER.activities_for("CARE")] == ["V"]
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "message"),
+    [
+        ('study_id = "NCT01129739"', "", "study_id: Field required"),
+        ('version = "1.0"', 'version = "one"', "version: String should match"),
+        ('version = "1.0"', 'version = "1.0"\ncolour = "red"', "colour: Extra inputs are not permitted"),
+        ("block_sizes = [4, 6]", "block_sizes = [4, 5]", "multiple of the ratios' sum, 2"),
+        ('zone = "Asia/Shanghai"', 'zone = "Asia/Nowhere"', "sponsor.zone.*no IANA time zone"),
+        ('code = "CSA"', 'code = "MSC"', "arms: a code stands twice"),
+        ('prefix = "W" ', 'prefix = "C" ', "schedule: .*item codes must be unique"),
+        ("first = 1\nlast = 52", "first = 52\nlast = 1", "schedule.activities.0: .*first not after last"),
+        ('prefix = "W" ', 'prefix = "W"\norigin = "moon" ', "schedule.activities.0.origin: Input should be"),
+        ('arms = ["MSC"]', 'arms = ["XYZ"]', "schedule.activities.INF: no arm XYZ"),
+        ('item = "E12"', 'item = "E13"', "response.evaluations: no item E13"),
+        ('item = "INF2"', 'item = "INF3"', "second_dose.item: no item INF3"),
+        ('timepoint = "M3"\nsigned', 'timepoint = "M4"\nsigned', "second_dose.timepoint: no evaluation at M4"),
+        ('treatment = "ciclosporin"', 'treatment = "none"', "csa: stands exactly when"),
+        ('"life-threatening"]', '"coma"]', "no seriousness criterion: coma"),
+        ("days_per_month = 30.4375", "days_per_month = nan", "schedule.days_per_month"),
+        ("at_most = 2\n", "at_most = []\n", "eligibility.criteria.6.at_most"),
+        ("[sponsor]", "[sponsor", "is not TOML: .*line"),
+    ],
+)
+def test_a_bad_document_is_refused_with_the_key_and_the_rule(written: str, instead: str, message: str) -> None:
+    assert written in TEXT
+    with pytest.raises(ProtocolDocumentError, match=message):
+        parse_protocol(TEXT.replace(written, instead, 1))
+
+
+def test_a_document_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ProtocolDocumentError, match=r"absent\.toml: cannot be read"):
+        load_protocol(tmp_path / "absent.toml")

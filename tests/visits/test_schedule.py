@@ -1,0 +1,292 @@
+"""The calendar: what is planned for a subject, and what was done, is due or was missed on a day."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.visits.schedule import (
+    Course,
+    Done,
+    InfusionGiven,
+    ItemState,
+    PlannedItem,
+    anchor_on,
+    match,
+    plan,
+    started_late,
+    states,
+)
+from shared.protocol import load_protocol
+
+PROTOCOL = load_protocol()
+ANOTHER = load_protocol(Path(__file__).parents[1] / "shared" / "protocol" / "three-arms-2.1.toml")
+DAY_0 = date(2026, 3, 2)
+MSC = plan(PROTOCOL, "MSC", "01", DAY_0)
+CSA = plan(PROTOCOL, "CSA", "01", DAY_0)
+FOR_EVERY_SUBJECT = {"symptoms", "blood-count", "marrow", "treg", "evaluation"}
+
+ten_years_of_days = st.dates(date(2023, 1, 1), date(2032, 12, 31))
+arms = st.sampled_from(["MSC", "CSA"])
+
+
+def day(number: int) -> date:
+    return DAY_0 + timedelta(days=number)
+
+
+def item(items: tuple[PlannedItem, ...], code: str) -> PlannedItem:
+    return next(item for item in items if item.code == code)
+
+
+def state(items: tuple[ItemState, ...], code: str) -> str:
+    return next(item.state for item in items if item.item.code == code)
+
+
+def blood_count(on: int, position: int = 1) -> Done:
+    return Done("blood-count", day(on), position)
+
+
+# The plan
+
+
+@given(arms, ten_years_of_days)
+def test_75_items_are_planned_for_every_subject_of_either_arm(arm: str, day_0: date) -> None:
+    items = [item for item in plan(PROTOCOL, arm, "01", day_0) if item.activity in FOR_EVERY_SUBJECT]
+    assert Counter(item.activity for item in items) == {
+        "symptoms": 52,
+        "blood-count": 12,
+        "marrow": 4,
+        "treg": 4,
+        "evaluation": 3,
+    }
+    assert len({item.code for item in items}) == 75
+
+
+def test_the_msc_arm_has_a_conditional_second_infusion_and_the_csa_arm_its_monitoring() -> None:
+    assert {item.code for item in MSC if item.activity not in FOR_EVERY_SUBJECT} == {"INF2"}
+    assert item(MSC, "INF2").condition == "second-dose-eligible"
+    csa_only = Counter(item.activity for item in CSA if item.activity not in FOR_EVERY_SUBJECT)
+    assert csa_only == {"csa-creatinine": 16, "csa-trough": 16}
+
+
+@pytest.mark.parametrize(
+    ("code", "nominal", "opens", "closes"),
+    [("W1", 7, 4, 10), ("C1", 30, 23, 37), ("E6", 183, 169, 197), ("INF2", 98, 91, 126)],
+)
+def test_an_item_has_a_nominal_date_and_a_window(code: str, nominal: int, opens: int, closes: int) -> None:
+    planned = item(MSC, code)
+    assert planned.nominal_on == day(nominal)
+    assert (planned.window.opens_on, planned.window.closes_on) == (day(opens), day(closes))
+
+
+@given(ten_years_of_days)
+def test_weekly_windows_touch_and_never_overlap(day_0: date) -> None:
+    weeks = [item for item in plan(PROTOCOL, "MSC", "01", day_0) if item.activity == "symptoms"]
+    for this, following in zip(weeks, weeks[1:], strict=False):
+        assert following.window.opens_on - this.window.closes_on == timedelta(days=1)
+
+
+@given(ten_years_of_days, st.sampled_from(sorted(FOR_EVERY_SUBJECT)))
+def test_windows_of_one_activity_never_overlap(day_0: date, activity: str) -> None:
+    items = [item for item in plan(PROTOCOL, "MSC", "01", day_0) if item.activity == activity]
+    assert all(a.window.closes_on < b.window.opens_on for a, b in zip(items, items[1:], strict=False))
+
+
+@given(arms, ten_years_of_days, st.integers(1, 400))
+def test_leap_years_and_month_ends_move_all_items_by_the_same_days(arm: str, day_0: date, later: int) -> None:
+    first, second = plan(PROTOCOL, arm, "01", day_0), plan(PROTOCOL, arm, "01", day_0 + timedelta(days=later))
+    assert [b.nominal_on - a.nominal_on for a, b in zip(first, second, strict=True)] == [timedelta(days=later)] * len(
+        first
+    )
+
+
+def test_a_year_that_holds_29_february_ends_a_calendar_day_earlier() -> None:
+    assert item(plan(PROTOCOL, "MSC", "01", date(2027, 3, 2)), "E12").nominal_on == date(2028, 3, 1)
+    assert item(plan(PROTOCOL, "MSC", "01", date(2026, 3, 2)), "E12").nominal_on == date(2027, 3, 2)
+
+
+def test_a_second_infusion_adds_safety_looks_and_moves_nothing() -> None:
+    first = InfusionGiven(1, datetime(2026, 3, 2, 2, 0, tzinfo=UTC))
+    second = InfusionGiven(2, datetime(2026, 6, 8, 2, 0, tzinfo=UTC))
+    with_both = plan(PROTOCOL, "MSC", "01", DAY_0, infusions=(first, second))
+    assert set(MSC) < set(with_both)
+    added = {item.code for item in with_both} - {item.code for item in MSC}
+    assert added == {"S6H-1", "S24H-1", "D7-1", "S6H-2", "S24H-2", "D7-2"}
+    assert item(with_both, "D7-2").nominal_on == date(2026, 6, 15)
+
+
+def test_hours_after_an_infusion_are_counted_in_instants_and_told_in_the_sites_dates() -> None:
+    late_in_shanghai = InfusionGiven(1, datetime(2026, 3, 2, 11, 30, tzinfo=UTC))  # 19:30 there
+    items = plan(PROTOCOL, "MSC", "01", DAY_0, infusions=(late_in_shanghai,))
+    six_hours = item(items, "S6H-1")
+    assert six_hours.nominal_on == date(2026, 3, 3)
+    assert (six_hours.window.opens_on, six_hours.window.closes_on) == (date(2026, 3, 3), date(2026, 3, 3))
+
+
+def test_daylight_saving_moves_no_date() -> None:
+    items = plan(ANOTHER, "HIGH", "02", date(2026, 3, 1))  # clocks go forward in New York on 8 March
+    assert [item.nominal_on for item in items if item.activity == "blood-count"] == [
+        date(2026, 3, 15),
+        date(2026, 3, 29),
+        date(2026, 4, 26),
+    ]
+    assert ANOTHER.civil_date(datetime(2026, 3, 9, 3, 59, tzinfo=UTC), "02") == date(2026, 3, 8)
+    assert ANOTHER.civil_date(datetime(2026, 3, 9, 4, 0, tzinfo=UTC), "02") == date(2026, 3, 9)
+
+
+def test_early_termination_adds_its_visit() -> None:
+    items = plan(PROTOCOL, "CSA", "01", DAY_0, early_termination_on=day(50))
+    visit = item(items, "ET")
+    assert (visit.window.opens_on, visit.window.closes_on) == (day(50), day(64))
+
+
+def test_day_0_is_the_arms_own_milestone_or_randomization_while_treatment_has_not_begun() -> None:
+    randomized = {"randomization": date(2026, 2, 27)}
+    assert anchor_on(PROTOCOL, "MSC", {}) is None
+    assert anchor_on(PROTOCOL, "MSC", {"randomization": date(2026, 2, 27)}) == date(2026, 2, 27)
+    assert anchor_on(PROTOCOL, "MSC", {**randomized, "first-infusion": DAY_0}) == DAY_0  # type: ignore[dict-item]
+    assert anchor_on(PROTOCOL, "CSA", {**randomized, "first-csa-dose": DAY_0}) == DAY_0  # type: ignore[dict-item]
+
+
+def test_treatment_starts_at_most_7_days_after_randomization() -> None:
+    assert not started_late(PROTOCOL, randomized_on=date(2026, 3, 1), started_on=date(2026, 3, 8))
+    assert started_late(PROTOCOL, randomized_on=date(2026, 3, 1), started_on=date(2026, 3, 9))
+
+
+# States
+
+
+@pytest.mark.parametrize(
+    ("as_of", "expected"), [(22, "planned"), (23, "due"), (37, "due"), (38, "missed"), (-5, "planned")]
+)
+def test_an_item_without_a_record_is_planned_then_due_then_missed(as_of: int, expected: str) -> None:
+    assert state(states(MSC, [], day(as_of)), "C1") == expected
+
+
+def test_a_record_in_the_window_does_the_item_and_says_where_it_stands() -> None:
+    found = next(s for s in states(MSC, [blood_count(25, position=17)], day(30)) if s.item.code == "C1")
+    assert (found.state, found.done_on, found.position) == ("done", day(25), 17)
+
+
+def test_a_record_does_not_count_before_its_day() -> None:
+    assert state(states(MSC, [blood_count(33)], day(30)), "C1") == "due"
+    assert state(states(MSC, [blood_count(33)], day(33)), "C1") == "done"
+
+
+def test_a_record_that_names_its_item_does_it_out_of_its_window() -> None:
+    late = Done("symptoms", day(20), 5, code="W1")
+    assert state(states(MSC, [late], day(30)), "W1") == "done-out-of-window"
+    assert state(states(MSC, [late], day(30)), "W3") == "missed"
+
+
+def test_a_record_outside_every_window_is_unscheduled() -> None:
+    between = blood_count(45)
+    matching = match(MSC, [between])
+    assert matching.by_code == {}
+    assert matching.unscheduled == (between,)
+
+
+def test_one_record_does_one_item_and_the_nearest_of_several_does_it() -> None:
+    early, near, late = blood_count(25, 1), blood_count(31, 2), blood_count(37, 3)
+    matching = match(MSC, [late, early, near])
+    assert matching.by_code == {"C1": near}
+    assert matching.unscheduled == (early, late)
+
+
+def test_on_a_tie_the_earlier_record_does_the_item() -> None:
+    before, after = blood_count(29, 8), blood_count(31, 7)
+    assert match(MSC, [after, before]).by_code == {"C1": before}
+
+
+def test_on_a_tie_the_earlier_item_is_done() -> None:
+    given_at = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)  # midnight in Shanghai: 6 h and 24 h later are 3 and 4 March
+    items = plan(PROTOCOL, "MSC", "01", DAY_0, infusions=(InfusionGiven(1, given_at),))
+    look = Done("infusion-safety", date(2026, 3, 3), 4)
+    assert match(items, [look]).by_code == {"S6H-1": look}
+
+
+def test_a_record_that_names_its_item_wins_over_a_nearer_one_that_does_not() -> None:
+    named, nearer = Done("blood-count", day(40), 1, code="C1"), blood_count(30, 2)
+    assert match(MSC, [nearer, named]).by_code == {"C1": named}
+
+
+def test_a_record_that_names_no_item_of_the_plan_is_unscheduled() -> None:
+    stray = Done("symptoms", day(10), 1, code="W99")
+    assert match(MSC, [stray]).unscheduled == (stray,)
+
+
+records = st.lists(
+    st.builds(
+        Done,
+        st.sampled_from(["blood-count", "marrow", "treg"]),
+        st.integers(0, 380).map(day),
+        st.integers(1, 10_000),
+    ),
+    max_size=25,
+    unique_by=lambda record: record.position,
+)
+
+
+@settings(max_examples=60)
+@given(records, st.randoms(use_true_random=False), st.integers(-10, 400))
+def test_the_order_of_arrival_changes_nothing(done: list[Done], random: Random, as_of: int) -> None:
+    shuffled = random.sample(done, len(done))
+    assert states(MSC, done, day(as_of)) == states(MSC, shuffled, day(as_of))
+
+
+@settings(max_examples=60)
+@given(records)
+def test_every_record_does_one_item_or_is_unscheduled(done: list[Done]) -> None:
+    matching = match(MSC, done)
+    told = [*matching.by_code.values(), *matching.unscheduled]
+    assert sorted(record.position for record in told) == sorted(record.position for record in done)
+
+
+# Endings and conditions
+
+
+def test_an_exit_cancels_what_is_open_or_ahead_and_deletes_nothing() -> None:
+    course = Course(exit_on=day(100))
+    after_exit = states(MSC, [blood_count(30)], day(200), course)
+    assert len(after_exit) == len(MSC)
+    expected = {"C1": "done", "C2": "missed", "E3": "cancelled", "W14": "cancelled", "C4": "cancelled", "W13": "missed"}
+    assert {code: state(after_exit, code) for code in expected} == expected
+
+
+def test_before_the_day_of_exit_nothing_is_cancelled() -> None:
+    assert "cancelled" not in {s.state for s in states(CSA, [], day(99), Course(exit_on=day(100)))}
+
+
+def test_what_was_done_after_an_exit_is_done() -> None:
+    assert state(states(MSC, [blood_count(122)], day(130), Course(exit_on=day(100))), "C4") == "done"
+
+
+def test_the_visit_for_early_termination_is_not_cancelled_by_the_exit() -> None:
+    items = plan(PROTOCOL, "MSC", "01", DAY_0, early_termination_on=day(100))
+    assert state(states(items, [], day(105), Course(exit_on=day(100))), "ET") == "due"
+
+
+def test_the_end_of_treatment_ends_monitoring_and_not_follow_up() -> None:
+    after_end = states(CSA, [], day(140), Course(treatment_ended_on=day(100)))
+    assert state(after_end, "CR8") == "cancelled"
+    assert state(after_end, "CR6") == "missed"
+    assert state(after_end, "E6") == "planned"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "as_of", "expected"),
+    [
+        ({}, 95, "planned"),
+        ({}, 127, "cancelled"),
+        ({"second-dose-eligible": False}, 95, "cancelled"),
+        ({"second-dose-eligible": True}, 90, "planned"),
+        ({"second-dose-eligible": True}, 95, "due"),
+        ({"second-dose-eligible": True}, 127, "missed"),
+    ],
+)
+def test_the_second_infusion_waits_for_its_condition(conditions: dict[str, bool], as_of: int, expected: str) -> None:
+    assert state(states(MSC, [], day(as_of), Course(conditions=conditions)), "INF2") == expected

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.clock import Clock, system_clock
 from shared.embedded import embedded_postgresql
+from shared.eventstore.connection import connection_info
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.migrations import LOG
 from shared.keys import Keys
@@ -50,7 +51,10 @@ async def open_runtime(
     A clock other than the system's is for simulations in a process of their own: it also stamps `recorded_at`.
     """
     async with AsyncExitStack() as stack:
-        url = settings.database_url or await asyncio.to_thread(stack.enter_context, embedded_postgresql(settings.home))
+        if settings.database_url is not None:
+            url = settings.database_url
+        else:
+            url = await asyncio.to_thread(stack.enter_context, embedded_postgresql(settings.home))
         for component in (LOG, KEYSTORE, *components):
             await asyncio.to_thread(upgrade, settings.migration_url or url, component)
 
@@ -65,9 +69,7 @@ async def open_runtime(
             connect_args={"options": f"-c role={APPLICATION_ROLE}"},
         )
         stack.push_async_callback(engine.dispose)
-        pool = AsyncConnectionPool(
-            url, min_size=1, max_size=2, open=False, kwargs={"options": f"-c role={APPLICATION_ROLE}"}
-        )
+        pool = AsyncConnectionPool(connection_info(url), min_size=1, max_size=2, open=False)
         await stack.enter_async_context(pool)
         yield Runtime(
             settings=settings,

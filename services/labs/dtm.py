@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
+from functools import lru_cache
 
 YEAR_MIN, YEAR_MAX = 1900, 2200
 """Years outside of these are a sender's error."""
@@ -42,6 +43,7 @@ class Timestamp:
     doubtful: bool = False
 
 
+_PRECISIONS = tuple(Precision)
 _DTM = re.compile(
     r"([0-9]{4})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:([0-9]{2})(?:\.([0-9]{1,6}))?)?)?)?)?)?"
     r"([+-][0-9]{4})?"
@@ -60,17 +62,17 @@ def read_timestamp(text: str, zone: tzinfo) -> Timestamp:
     sent = [part for part in parts if part is not None]
     local = _local(sent)
     sent_zone = _fixed_zone(offset) if offset else None
-    tz = sent_zone or zone
-    first, second = local.replace(tzinfo=tz, fold=0), local.replace(tzinfo=tz, fold=1)
+    at = local.replace(tzinfo=sent_zone or zone)
     return Timestamp(
         text=text,
-        at=first.astimezone(UTC),
-        precision=list(Precision)[len(sent) - 1],
+        at=at.astimezone(UTC),
+        precision=_PRECISIONS[len(sent) - 1],
         offset=sent_zone,
-        doubtful=first.utcoffset() != second.utcoffset(),
+        doubtful=sent_zone is None and at.utcoffset() != at.replace(fold=1).utcoffset(),
     )
 
 
+@lru_cache(maxsize=128)
 def _fixed_zone(offset: str) -> timezone:
     hours, minutes = int(offset[1:3]), int(offset[3:5])
     if hours > 15 or minutes > 59:

@@ -86,12 +86,15 @@ class Delimiters:
         return delimiters[sequence] or None
 
     def escape_text(self, text: str) -> str:
-        """`text` as a leaf of a message with these delimiters; line ends are written as `X` sequences."""
+        """`text` as a leaf of a message with these delimiters; control characters are written as `X` sequences."""
         names = {self.field: "F", self.component: "S", self.subcomponent: "T", self.repetition: "R"}
-        names |= {self.escape: "E", "\r": "X0D", "\n": "X0A"}
+        names |= {self.escape: "E"} | {chr(code): f"X{code:02X}" for code in range(32)}
         quote = f"{self.escape}{{}}{self.escape}" if self.escape else " "
         return "".join(quote.format(names[c]) if c in names else c for c in text)
 
+
+NULL = '""'
+"""An explicit null: the sender asks that what was known be deleted."""
 
 VERBATIM = Delimiters(field="")
 """No delimiters at all: MSH-1 and MSH-2 are values of their own, not something to split."""
@@ -117,7 +120,7 @@ def _split(text: str, delimiter: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """A component: `text` as sent, `value` its first subcomponent without escapes ("" where nothing was sent)."""
+    """A component: `text` as sent, `value` its first subcomponent without escapes ("" for a null or none sent)."""
 
     text: str
     delimiters: Delimiters
@@ -129,12 +132,12 @@ class Component:
 
     def subcomponent(self, number: int) -> str:
         """The subcomponent of that number, counted from 1; "" where it was not sent."""
-        parts = self.subcomponents
-        return parts[number - 1] if number <= len(parts) else ""
+        parts = _split(self.text, self.delimiters.subcomponent)
+        return self.delimiters.unescape(parts[number - 1]) if 1 <= number <= len(parts) else ""
 
     @property
     def value(self) -> str:
-        return self.subcomponent(1)
+        return "" if self.text == NULL else self.subcomponent(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +174,7 @@ class Field:
 
     @property
     def is_null(self) -> bool:
-        return self.text == '""'
+        return self.text == NULL
 
     @property
     def repetitions(self) -> tuple[Repetition, ...]:
@@ -180,12 +183,27 @@ class Field:
             return ()
         return tuple(Repetition(text, self.delimiters) for text in _split(self.text, self.delimiters.repetition))
 
+    @property
+    def first(self) -> Repetition:
+        """The first repetition, an empty one where the field was not sent."""
+        return Repetition(_split(self.text, self.delimiters.repetition)[0], self.delimiters)
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """Those of the first repetition."""
+        return self.first.components
+
     def __getitem__(self, component: int) -> Component:
-        return Repetition(_split(self.text, self.delimiters.repetition)[0], self.delimiters)[component]
+        return self.first[component]
 
     @property
     def value(self) -> str:
-        return "" if self.is_null else self[1].value
+        return self[1].value
+
+    @property
+    def plain(self) -> str:
+        """The whole field without escapes, for free text; "" for an explicit null."""
+        return "" if self.is_null else self.delimiters.unescape(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +251,7 @@ class Message:
 
 
 _HEADERS = ("MSH", "BHS", "FHS")
-_FRAME = re.compile(r"\x1c\r?|(?:\A|(?<=[\r\n]))\x0b")
+_FRAME = re.compile(r"\x1c\r?|(?:\A|(?<=[\r\n\x1c]))\x0b+")
 _LINE_END = re.compile(r"(\r\n|\r|\n)")
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 
@@ -245,17 +263,20 @@ def segment_lines(text: str) -> list[str]:
     """
     if "\0" in text:
         raise Hl7Error(ErrorCode.DATA_TYPE_ERROR, "a NUL character")
-    pieces = _LINE_END.split(_FRAME.sub("\r", text.lstrip("\ufeff\r\n\t ")))
-    lf_is_data = "\r" in _FRAME.sub("", text)
-    lines: list[str] = []
+    lf_is_data = "\r" in text
+    if "\x0b" in text or "\x1c" in text:
+        lf_is_data = "\r" in _FRAME.sub("", text)  # the CR of a frame ends no segment
+        text = _FRAME.sub("\r", text)
+    pieces = _LINE_END.split(text.lstrip("\ufeff\r\n\t "))
+    lines: list[list[str]] = []
     end = "\r"
     for piece, next_end in zip(pieces[::2], [*pieces[1::2], ""], strict=True):
         if end == "\n" and lf_is_data and lines and not _is_segment(piece):
-            lines[-1] += "\n" + piece
+            lines[-1].append(piece)
         elif piece.strip():
-            lines.append(piece)
+            lines.append([piece])
         end = next_end
-    return lines
+    return ["\n".join(line) for line in lines]
 
 
 def _is_segment(line: str) -> bool:
@@ -290,7 +311,10 @@ def header_segment(line: str) -> Segment:
 
 def header(text: str) -> Segment:
     """The MSH segment alone, to answer a message that cannot be read any further. Raises Hl7Error without one."""
-    lines = segment_lines(text)
+    return _message_header(segment_lines(text))
+
+
+def _message_header(lines: list[str]) -> Segment:
     if not lines or not lines[0].startswith("MSH"):
         raise Hl7Error(ErrorCode.SEGMENT_SEQUENCE_ERROR, "no MSH segment", Location("MSH"))
     return header_segment(lines[0])
@@ -301,7 +325,7 @@ def parse(text: str) -> Message:
     if _bytes(text, MESSAGE_BYTES_MAX) > MESSAGE_BYTES_MAX:
         raise TooLargeError(f"a message of more than {MESSAGE_BYTES_MAX} bytes")
     lines = segment_lines(text)
-    delimiters = header(text).delimiters
+    delimiters = _message_header(lines).delimiters
     if len(lines) > SEGMENTS_MAX:
         raise TooLargeError(f"a message of more than {SEGMENTS_MAX} segments")
     counts: dict[str, int] = {}

@@ -173,7 +173,7 @@ class _Reading:
             sequence=obr.sequence,
             placer=_entity(obr[2]),
             filler=_entity(obr[3]),
-            code=_coded(obr[4].repetitions[0] if obr[4].text else None),
+            code=_coded(obr[4]),
             observed_at=self._time(obr, 7),
             received_at=self._time(obr, 14),
             reported_at=self._time(obr, 22),
@@ -190,7 +190,7 @@ class _Reading:
         collected = spm[17][1].value
         specimen = Specimen(
             identifier=_specimen_identifier(spm[2]),
-            kind=_coded(spm[4].repetitions[0] if spm[4].text else None),
+            kind=_coded(spm[4]),
             collected_at=self._read_time(collected, spm, 17),
             received_at=self._time(spm, 18),
         )
@@ -210,17 +210,17 @@ class _Reading:
             sequence=obx.sequence,
             about=self.about,
             value_type=value_type,
-            code=_coded(obx[3].repetitions[0] if obx[3].text else None),
-            sub_id=obx[4].delimiters.unescape(obx[4].text),
+            code=_coded(obx[3]),
+            sub_id=obx[4].plain,
             values=tuple(self._value(repetition, value_type, obx) for repetition in _sent(obx[5])),
             is_null=obx[5].is_null,
             unit=_unit(obx[6]),
-            reference_range=read_range(obx[7].delimiters.unescape(obx[7].text)),
+            reference_range=read_range(obx[7].plain),
             flags=tuple(repetition[1].value for repetition in obx[8].repetitions),
             status=obx[11].value,
             observed_at=self._time(obx, 14),
             analysed_at=self._time(obx, 19),
-            method=_coded(obx[17].repetitions[0] if obx[17].text else None),
+            method=_coded(obx[17]),
         )
         if not observation.code.code:
             self.unread.append(Unread(str(obx.location(3)), "no observation identifier"))
@@ -264,9 +264,9 @@ def _sent(field_: Field) -> tuple[Repetition, ...]:
     return () if field_.is_null else field_.repetitions
 
 
-def _coded(element: Repetition | None) -> Coded:
+def _coded(element: Field | Repetition) -> Coded:
     """CE and CWE: triples at components 1, 4 and, from v2.7 on, 10; the original text at 9."""
-    if element is None:
+    if not element.text:
         return Coded()
     parts = [component.value for component in element.components]
     parts += [""] * (12 - len(parts))
@@ -276,12 +276,10 @@ def _coded(element: Repetition | None) -> Coded:
 
 def _unit(field_: Field) -> Coded:
     """OBX-6. A unit such as 10^9/L, sent without escaping the ^, falls apart into components and is put together."""
-    if not field_.text:
-        return Coded()
-    element = field_.repetitions[0]
-    if element[1].value in ("10", "x10", "X10") and element[2].value[:1].isdigit():
-        return Coded((Coding(f"{element[1].value}^{element[2].value}"),))
-    return _coded(element)
+    power, rest = field_[1].value, field_[2].value
+    if power in ("10", "x10", "X10") and rest[:1].isdigit():
+        return Coded((Coding(f"{power}^{rest}"),))
+    return _coded(field_)
 
 
 def _identifier(element: Repetition) -> Identifier:

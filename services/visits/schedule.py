@@ -123,7 +123,10 @@ def plan(
     for activity in protocol.activities_for(arm):
         match activity.origin:
             case "day-0":
-                items.extend(_from_date(protocol, activity, code, day_0) for code in activity.codes)
+                items.extend(
+                    _from_date(protocol, activity, code, offset, day_0)
+                    for code, offset in zip(activity.codes, activity.offsets, strict=True)
+                )
             case "each-infusion":
                 items.extend(
                     _after_infusion(protocol, activity, offset, site, infusion)
@@ -136,8 +139,8 @@ def plan(
     return tuple(sorted(items, key=lambda item: item.nominal_on))
 
 
-def _from_date(protocol: Protocol, activity: Activity, code: str, day_0: date) -> PlannedItem:
-    days = protocol.schedule.days_of(code)
+def _from_date(protocol: Protocol, activity: Activity, code: str, offset: int, day_0: date) -> PlannedItem:
+    days = protocol.schedule.days_at(activity, offset)
     return PlannedItem(
         code=code,
         activity=activity.activity,
@@ -159,18 +162,17 @@ def _after_infusion(
         opens_on = protocol.civil_date(nominal_at - timedelta(hours=before), site)
         closes_on = protocol.civil_date(nominal_at + timedelta(hours=after), site)
     else:
-        days = protocol.schedule.nominal_day(activity.unit, offset)
-        nominal_on = protocol.civil_date(infusion.given_at, site) + timedelta(days=days)
-        opens_on, closes_on = nominal_on - timedelta(days=before), nominal_on + timedelta(days=after)
+        infused_on = protocol.civil_date(infusion.given_at, site)
+        days = protocol.schedule.days_at(activity, offset)
+        nominal_on = infused_on + timedelta(days=days.nominal)
+        opens_on, closes_on = infused_on + timedelta(days=days.opens), infused_on + timedelta(days=days.closes)
     return PlannedItem(code, activity.activity, nominal_on, DateWindow(opens_on, closes_on))
 
 
 def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> PlannedItem:
-    nominal_on = exit_on + timedelta(days=protocol.schedule.nominal_day(activity.unit, activity.offsets[0]))
-    window = DateWindow(
-        nominal_on - timedelta(days=activity.window.before), nominal_on + timedelta(days=activity.window.after)
-    )
-    return PlannedItem(activity.prefix, activity.activity, nominal_on, window, ended_by=())
+    days = protocol.schedule.days_at(activity, activity.offsets[0])
+    window = DateWindow(exit_on + timedelta(days=days.opens), exit_on + timedelta(days=days.closes))
+    return PlannedItem(activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=())
 
 
 def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:

@@ -9,6 +9,9 @@ from typing import Any
 
 import orjson
 
+TAG_SEPARATOR = "\x1f"
+"""The unit separator stands between the tags of an event on their way to the database, and so in no tag."""
+
 
 class UnstorableEvent(ValueError):  # noqa: N818 (an event that cannot be stored; the name says what, not how)
     """A document or a tag holds what the log cannot: a non-JSON value, a float, or the NUL character."""
@@ -21,8 +24,8 @@ def format_instant(at: datetime) -> str:
 
 def check(document: Mapping[str, Any], tags: tuple[str, ...]) -> None:
     """Raise UnstorableEvent for what must not reach the writer, where it would fail a whole batch."""
-    if any("\0" in tag or not tag for tag in tags):
-        raise UnstorableEvent("a tag is a text without NUL characters, and not empty")
+    if any(not tag or "\0" in tag or TAG_SEPARATOR in tag for tag in tags):
+        raise UnstorableEvent("a tag is not empty and holds neither NUL nor the unit separator")
     for value in document.values():
         _check_value(value)
 

@@ -123,5 +123,9 @@ class Schedule(Part):
         activity = self.activity_of(code)
         if activity.origin != "day-0":
             raise LookupError(f"{code!r} is not counted from day 0")
-        nominal = self.nominal_day(activity.unit, activity.offsets[activity.codes.index(code)])
+        return self.days_at(activity, activity.offsets[activity.codes.index(code)])
+
+    def days_at(self, activity: Activity, offset: int) -> ItemDays:
+        """When an activity that is not counted in hours is done for one of its offsets."""
+        nominal = self.nominal_day(activity.unit, offset)
         return ItemDays(nominal, nominal - activity.window.before, nominal + activity.window.after)

@@ -95,8 +95,8 @@ class TestRoot:
     def test_the_reference_leaves_have_the_published_roots(self) -> None:
         tree = CompactRange()
         roots = []
-        for record in REFERENCE_LEAVES:
-            tree.append(merkle.leaf_hash(bytes.fromhex(record)))
+        for content in REFERENCE_LEAVES:
+            tree.append(merkle.leaf_hash(bytes.fromhex(content)))
             roots.append(tree.root().hex())
         assert roots == REFERENCE_ROOTS
 

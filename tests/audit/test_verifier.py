@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from services.audit import export, merkle, verifier
 from services.audit.checkpoint import Checkpoint, MalformedKeyError, NoteError, SigningKey, sign_note
 from services.audit.findings import Report
 from services.audit.verifier import verify
-from tests.audit.logs import FORGER, KEY, VKEY, Log, document, log, record
+from shared.eventstore import record as stored
+from tests.audit.logs import FORGER, KEY, STARTED_AT, VKEY, Log, document, log, record
 
 
 def altered(lines: Sequence[bytes], at: int, change: Callable[[dict[str, Any]], None]) -> list[bytes]:
@@ -272,6 +274,12 @@ class TestTamperingWithTheTree:
 
 class TestTheFormOfARecord:
     """Even a log that was built and signed in order must hold well-formed records."""
+
+    def test_what_the_log_writes_is_well_formed(self) -> None:
+        members = document(7)
+        del members["recorded_at"]
+        written = stored.seal(members, STARTED_AT + timedelta(minutes=7))
+        assert verify(log().with_record(7, written).export(), VKEY).ok
 
     def judged(self, content: bytes) -> tuple[str, int | None]:
         return found(verify(log().with_record(7, content).export(), VKEY))

@@ -52,6 +52,7 @@ class TestPartsOfAMessage:
         assert obx[5].is_null
         assert obx[5].value == ""
         assert not obx[6].is_null
+        assert message_with('OBX|1|CWE|A||x^""^L').first("OBX")[5][2].value == ""
 
     def test_segments_of_a_name_are_counted(self) -> None:
         message = message_with("OBX|1", "NTE|1", "OBX|1")

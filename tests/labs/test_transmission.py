@@ -72,7 +72,7 @@ def test_segments_outside_messages_and_headers_out_of_place_are_condition_100(te
     assert refusal.value.code is ErrorCode.SEGMENT_SEQUENCE_ERROR
 
 
-@given(st.lists(st.sampled_from([MSH, BHS, FHS, "BTS|1\r", "FTS|1\r", "PID|1\r", "\x0b", "\x1c\r", "\n", "é"])))
+@given(st.lists(st.sampled_from([MSH, BHS, FHS, "BTS|1\r", "FTS|1\r", "PID|1\r", "\x0b", "\x1c\r", "\n"])))
 def test_no_sequence_of_segments_raises_anything_but_a_refusal(parts: list[str]) -> None:
     try:
         transmission = split("".join(parts))

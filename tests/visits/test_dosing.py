@@ -7,10 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.visits.dosing import deliver, prepare
-from shared.protocol import load_protocol
+from shared.protocol import Dose, load_protocol
 
-DOSE = load_protocol().dose
-assert DOSE is not None
+
+def dose_of_the_trial() -> Dose:
+    dose = load_protocol().dose
+    assert dose is not None
+    return dose
+
+
+DOSE = dose_of_the_trial()
 
 weights = st.decimals(30, 150, places=1)
 concentrations = st.decimals(10**6, 10**8, places=0)

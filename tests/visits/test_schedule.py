@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -86,14 +87,14 @@ def test_an_item_has_a_nominal_date_and_a_window(code: str, nominal: int, opens:
 @given(ten_years_of_days)
 def test_weekly_windows_touch_and_never_overlap(day_0: date) -> None:
     weeks = [item for item in plan(PROTOCOL, "MSC", "01", day_0) if item.activity == "symptoms"]
-    for this, following in zip(weeks, weeks[1:], strict=False):
+    for this, following in pairwise(weeks):
         assert following.window.opens_on - this.window.closes_on == timedelta(days=1)
 
 
 @given(ten_years_of_days, st.sampled_from(sorted(FOR_EVERY_SUBJECT)))
 def test_windows_of_one_activity_never_overlap(day_0: date, activity: str) -> None:
     items = [item for item in plan(PROTOCOL, "MSC", "01", day_0) if item.activity == activity]
-    assert all(a.window.closes_on < b.window.opens_on for a, b in zip(items, items[1:], strict=False))
+    assert all(a.window.closes_on < b.window.opens_on for a, b in pairwise(items))
 
 
 @given(arms, ten_years_of_days, st.integers(1, 400))
@@ -145,11 +146,11 @@ def test_early_termination_adds_its_visit() -> None:
 
 
 def test_day_0_is_the_arms_own_milestone_or_randomization_while_treatment_has_not_begun() -> None:
-    randomized = {"randomization": date(2026, 2, 27)}
+    randomized_on = date(2026, 2, 27)
     assert anchor_on(PROTOCOL, "MSC", {}) is None
-    assert anchor_on(PROTOCOL, "MSC", {"randomization": date(2026, 2, 27)}) == date(2026, 2, 27)
-    assert anchor_on(PROTOCOL, "MSC", {**randomized, "first-infusion": DAY_0}) == DAY_0  # type: ignore[dict-item]
-    assert anchor_on(PROTOCOL, "CSA", {**randomized, "first-csa-dose": DAY_0}) == DAY_0  # type: ignore[dict-item]
+    assert anchor_on(PROTOCOL, "MSC", {"randomization": randomized_on}) == randomized_on
+    assert anchor_on(PROTOCOL, "MSC", {"randomization": randomized_on, "first-infusion": DAY_0}) == DAY_0
+    assert anchor_on(PROTOCOL, "CSA", {"randomization": randomized_on, "first-csa-dose": DAY_0}) == DAY_0
 
 
 def test_treatment_starts_at_most_7_days_after_randomization() -> None:

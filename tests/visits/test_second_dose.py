@@ -12,10 +12,16 @@ from services.visits.second_dose import (
     SecondDoseFacts,
     decide_second_dose,
 )
-from shared.protocol import load_protocol
+from shared.protocol import SecondDose, load_protocol
 
-RULE = load_protocol().second_dose
-assert RULE is not None
+
+def rule_of_the_trial() -> SecondDose:
+    rule = load_protocol().second_dose
+    assert rule is not None
+    return rule
+
+
+RULE = rule_of_the_trial()
 
 TREATED = SecondDoseFacts(arm="MSC", first_infusion=10)
 

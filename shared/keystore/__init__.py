@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from psycopg_pool import AsyncConnectionPool
 
+from shared.migrations import Component
 from shared.sealing import KeyDestroyedError, KeyEncryptionKey, new_data_key
 
 CREATE_ATTEMPTS_MAX = 3
+
+KEYSTORE = Component("keys", Path(__file__).parent / "migrations", metadata=None, schema="keys")
 
 
 class PostgresKeyStore:

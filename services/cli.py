@@ -57,6 +57,22 @@ def up(
 
 
 @app.command()
+def demo(
+    port: Port = 8000,
+    subjects: Annotated[int, typer.Option(min=4, max=300, help="How many take part.")] = 30,
+    serve: Annotated[bool, typer.Option(help="Go on serving the trial when it has been played.")] = True,
+    home: Annotated[Path, typer.Option(help="Folder of this trial's store and keys.")] = Path(".marrow/demo"),
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Remove the trial that an earlier demo left, and play.")
+    ] = False,
+) -> None:
+    """Play a whole trial over a simulated year through the public HTTP API, report on it, and serve it."""
+    from services.demo.run import Demo, run_demo
+
+    raise typer.Exit(run_demo(Demo(home=home, port=port, subjects=subjects, serve=serve, fresh=fresh)))
+
+
+@app.command()
 def token(
     role: Annotated[Role, typer.Option(help="What the bearer may do.")],
     site: Annotated[list[str] | None, typer.Option(help="A site it speaks for; repeatable; default: all.")] = None,

@@ -40,7 +40,7 @@ IdempotencyKey = Annotated[
     ),
 ]
 AtLeastPosition = Annotated[
-    int | None,
+    int,
     Header(
         alias=LOG_POSITION,
         ge=0,
@@ -130,9 +130,9 @@ def may_read(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
     allowed = frozenset(roles or EVERY_ROLE)
 
     async def read_call(
-        request: Request, response: Response, credentials: Credentials = None, log_position: AtLeastPosition = None
+        request: Request, response: Response, credentials: Credentials = None, log_position: AtLeastPosition = 0
     ) -> Call:
         actor = await _actor(request, credentials, allowed)
-        return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position or 0)
+        return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position)
 
     return Depends(read_call)

@@ -36,6 +36,13 @@ Instant = Annotated[
     AwareDatetime,
     BeforeValidator(_written),
     AfterValidator(_in_utc),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-05-03T10:00:00+08:00"]}),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date-time",
+            "pattern": r"^(19|20|21)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)$",
+            "examples": ["2026-05-03T10:00:00+08:00"],
+        }
+    ),
 ]
 """A point in time: RFC 3339 with an offset on input, kept in UTC."""

@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.clock import Clock, Instant
 from shared.events import Event, Recorded, decode
@@ -24,6 +25,7 @@ from shared.eventstore.model import AppendCondition, AppendConflict, EventLog, N
 from shared.eventstore.record import format_instant
 from shared.identity import Actor
 from shared.problems import IN_FUTURE, KEY_REUSED, WRITE_CONFLICT
+from shared.protocol.language import Text
 
 ATTEMPTS_MAX = 50
 """How often a decision is made anew when others keep changing the same facts."""
@@ -38,9 +40,16 @@ class Command(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     occurred_at: Instant | None = Field(None, description="When it happened; default: now.")
-    reason: str | None = Field(
-        None, min_length=1, max_length=500, description="Why; required where an earlier fact is changed."
-    )
+    reason: Text | None = Field(None, description="Why; required where an earlier fact is changed.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _integers(cls, members: object) -> object:
+        """JSON knows one kind of number: 3.0 is the integer 3 (JSON Schema 2020-12 §4.2.3)."""
+        if not isinstance(members, dict):
+            return members
+        whole = {name for name, field in cls.model_fields.items() if field.annotation in (int, int | None)}
+        return {name: _as_integer(value) if name in whole else value for name, value in members.items()}
 
     @property
     def at(self) -> datetime:
@@ -53,6 +62,13 @@ class Command(BaseModel):
     def about(cls, body: Command, **target: str) -> Self:
         """This command, made from a request body and the target that the address names."""
         return cls(**(dict(body) | target))
+
+
+def _as_integer(value: object) -> object:
+    """The integer of a decimal without a fraction; anything else as it is. Digits beyond 64 bits are not read."""
+    if isinstance(value, Decimal) and value.adjusted() < 19 and value == value.to_integral_value():
+        return int(value)
+    return value
 
 
 C = TypeVar("C", bound=Command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from shared.problems import FORBIDDEN
@@ -24,7 +25,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The bearer of a verified token. `sites` is None where the token speaks for all sites."""
+    """The bearer of a verified token. `sites` is None where the token speaks for all sites.
+
+    `authenticated_at` is when the bearer last proved who they are, None where no token says it.
+    """
 
     id: str
     name: str
@@ -32,6 +36,7 @@ class Actor:
     org: str
     sites: frozenset[str] | None = None
     application: str | None = None
+    authenticated_at: datetime | None = None
 
     def require_site(self, site: str) -> None:
         """Raise FORBIDDEN unless the actor may act for the site."""

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import structlog
 from prometheus_client import Counter
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle
 from shared.events import Event, Recorded, decode
-from shared.eventstore.model import LogSaturated, LogUnavailable, Query, QueryItem
+from shared.eventstore.model import Query, QueryItem
 from shared.identity import policy_actor
 from shared.problems import Problem
 from shared.projection import Projection, read_progress, write_progress
@@ -66,8 +65,8 @@ async def run_policy(policy: Policy, projection: Projection, runtime: Runtime) -
     while True:
         try:
             await _follow(policy, projection, runtime)
-        except (SQLAlchemyError, LogUnavailable, LogSaturated, OSError) as error:
-            _log.warning("policy retries", policy=policy.name, error=type(error).__name__)
+        except Exception as error:
+            _log.error("policy retries", policy=policy.name, exc_info=error)
             await asyncio.sleep(RETRY_AFTER_S)
 
 

@@ -8,7 +8,7 @@ reflects, in one transaction. Any number of processes may run one; the row of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -17,13 +17,12 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import SQLModel
 
 from shared.clock import Clock
 from shared.events import Event, Recorded, decode
-from shared.eventstore.model import EventLog, LogUnavailable, Query, QueryItem, StoredEvent
+from shared.eventstore.model import EVERYTHING, EventLog, Query, QueryItem, StoredEvent
 
 REBUILD_BATCH = 5000
 RETRY_AFTER_S = 0.5
@@ -86,16 +85,22 @@ class Rows:
 
 
 Apply = Callable[[Rows, Recorded], None]
+WriteStored = Callable[[AsyncConnection, Sequence[StoredEvent]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Projection:
-    """A service's read model: its name (also its PostgreSQL schema), tables, events, and what an event changes."""
+    """A service's read model: its name (also its PostgreSQL schema), tables, events, and what an event changes.
+
+    A read model of the log as such has `write_stored` instead of `events` and `apply`. It gets every event as it is
+    stored, also of types that no class is known for, in batches without a gap, inside the batch's transaction.
+    """
 
     name: str
     metadata: MetaData
-    events: tuple[type[Event], ...]
-    apply: Apply
+    events: tuple[type[Event], ...] = ()
+    apply: Apply | None = None
+    write_stored: WriteStored | None = None
     progress: Table = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,13 +108,19 @@ class Projection:
 
     @property
     def query(self) -> Query:
+        if self.write_stored is not None:
+            return EVERYTHING
         return Query((QueryItem(types=tuple(event.name for event in self.events)),))
 
-    def rows_of(self, events: Sequence[StoredEvent]) -> Rows:
-        rows = Rows()
-        for stored in events:
-            self.apply(rows, decode(stored))
-        return rows
+    async def write(self, connection: AsyncConnection, events: Sequence[StoredEvent]) -> None:
+        """Write what a batch of events changes, inside the caller's transaction."""
+        if self.apply is not None:
+            rows = Rows()
+            for stored in events:
+                self.apply(rows, decode(stored))
+            await rows.write(connection)
+        if self.write_stored is not None:
+            await self.write_stored(connection, events)
 
 
 class Projector:
@@ -126,10 +137,11 @@ class Projector:
         while True:
             try:
                 await self._follow()
-            except (SQLAlchemyError, LogUnavailable, OSError) as error:
+            except Exception as error:
+                # Also a defect, such as an event that does not decode, must be seen and must not end the projector.
                 self.failing = True
                 FAILURES.labels(self._projection.name).inc()
-                _log.warning("projection retries", projection=self._projection.name, error=type(error).__name__)
+                _log.error("projection retries", projection=self._projection.name, exc_info=error)
                 await asyncio.sleep(RETRY_AFTER_S)
 
     async def _follow(self) -> None:
@@ -146,7 +158,7 @@ class Projector:
                 events = [stored for stored in result.events if stored.position > reached]
                 after = max(result.head, reached)
                 if after > reached:
-                    await self._projection.rows_of(events).write(connection)
+                    await self._projection.write(connection, events)
                     await write_progress(connection, self._projection.progress, self._projection.name, after)
             self._observe(events, after)
 
@@ -171,7 +183,7 @@ async def rebuild(projection: Projection, log: EventLog, engine: AsyncEngine) ->
                 await connection.execute(delete(table))
         position = 0
         async for events, head in _pages(projection.query, log):
-            await projection.rows_of(events).write(connection)
+            await projection.write(connection, events)
             position = head
         await write_progress(connection, projection.progress, projection.name, position)
     return position, perf_counter() - started

@@ -221,9 +221,15 @@ def _answer_with_problems(application: FastAPI) -> None:
         return answer(problems.INVALID(f"{errors[0]['at']}: {errors[0]['message']}", errors=errors))
 
     @application.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
+    async def http(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == problems.METHOD_NOT_ALLOWED.status:
+            # The framework names the methods of the first route of a path; RFC 9110 §10.2.1 wants all of them.
+            path = getattr(request.scope.get("route"), "path", "")
+            methods = application.openapi()["paths"].get(path, {})
+            headers["Allow"] = ", ".join(sorted(method.upper() for method in methods)) or headers.get("Allow", "GET")
         refusal = _BY_STATUS.get(error.status_code, problems.BAD_REQUEST)
-        return answer(refusal(headers=dict(error.headers) if error.headers else None))
+        return answer(refusal(headers=headers))
 
     @application.exception_handler(LogSaturated)
     async def saturated(_: Request, error: LogSaturated) -> Response:

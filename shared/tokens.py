@@ -1,13 +1,14 @@
 """Bearer tokens (RFC 6750, RFC 7519): the local issuer of embedded mode, and the check of every token.
 
-The claims are `sub`, `name`, `role`, `sites` (absent: all sites), `org`, `application`, `iss`, `aud`, `exp`, `iat`.
+The claims are `sub`, `name`, `role`, `sites` (absent: all sites), `org`, `application`, `iss`, `aud`, `exp`, `iat`, and
+`auth_time` (OpenID Connect Core §2; absent: `iat`), which is when the bearer authenticated.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -80,7 +81,7 @@ class TokenVerifier:
             if now_s >= expires_s + LEEWAY_S or now_s < float(claims["iat"]) - LEEWAY_S:
                 raise UNAUTHENTICATED("The token has expired or is not valid yet.", headers=CHALLENGE)
             actor = _actor(claims)
-        except (jwt.PyJWTError, KeyError, TypeError, ValueError) as error:
+        except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError) as error:
             raise UNAUTHENTICATED("The token is not valid.", headers=CHALLENGE) from error
         self._remembered[token] = (expires_s, actor)
         if len(self._remembered) > REMEMBERED_TOKENS_MAX:
@@ -123,4 +124,5 @@ def _actor(claims: dict[str, Any]) -> Actor:
         org=str(claims.get("org", "")),
         sites=frozenset(sites) if sites is not None else None,
         application=claims.get("application"),
+        authenticated_at=datetime.fromtimestamp(float(claims.get("auth_time", claims["iat"])), UTC),
     )

@@ -32,6 +32,11 @@ def node_hash(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
+def pair_hash(pair: bytes) -> bytes:
+    """The hash of an inner node over two hashes that lie end to end."""
+    return hashlib.sha256(b"\x01" + pair).digest()
+
+
 def cover(begin: int, end: int) -> Iterator[tuple[int, int]]:
     """The fewest nodes (level, index) that together span the leaves [begin, end), left to right."""
     while begin < end:

@@ -6,8 +6,9 @@ the root of one full tile of the level below. A tile of width w is its w hashes 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from services.audit.merkle import HASH_BYTES, CompactRange, NodeSource, Range, cover
+from services.audit.merkle import HASH_BYTES, NodeSource, Range, cover, pair_hash
 
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
@@ -56,19 +57,31 @@ def extend(edge_tiles: Mapping[TileId, bytes], size: int, leaf_hashes: Iterable[
 
 def node(level: int, index: int, read_tile: Callable[[TileId], bytes]) -> bytes:
     """The hash of the node (level, index), read from one tile; LookupError when the tile does not hold it yet."""
-    tile = tile_of(level, index)
-    row_width = 1 << level % TILE_HEIGHT
-    begin = index * row_width % TILE_WIDTH * HASH_BYTES
-    end = begin + row_width * HASH_BYTES
-    hashes = read_tile(tile)
-    if len(hashes) < end:
-        raise LookupError(f"{tile} does not hold node {index} of level {level}")
-    return _root(hashes[begin:end])
+    return node_source(read_tile)(level, index)
 
 
 def node_source(read_tile: Callable[[TileId], bytes]) -> NodeSource:
-    """The tree's nodes, as proofs read them, over stored tiles."""
-    return lambda level, index: node(level, index, read_tile)
+    """The tree's nodes, as proofs read them, over stored tiles.
+
+    Each tile is read once, and the nodes within it are hashed a row at a time, up to the highest one asked for.
+    """
+    rows_of: dict[TileId, list[bytes]] = {}
+
+    def node(level: int, index: int) -> bytes:
+        tile = tile_of(level, index)
+        rows = rows_of.get(tile)
+        if rows is None:
+            rows = rows_of[tile] = [bytes(read_tile(tile))]
+        height = level % TILE_HEIGHT
+        while len(rows) <= height:
+            rows.append(_remembered_row_above(rows[-1]))
+        begin = index % (TILE_WIDTH >> height) * HASH_BYTES
+        digest = rows[height][begin : begin + HASH_BYTES]
+        if not digest:
+            raise LookupError(f"{tile} does not hold node {index} of level {level}")
+        return digest
+
+    return node
 
 
 def tile_of(level: int, index: int) -> TileId:
@@ -106,8 +119,18 @@ def _append(growing: dict[TileId, bytearray], index: int, digest: bytes) -> Iter
 
 
 def _root(hashes: bytes | bytearray) -> bytes:
-    """The node above a row of 2**k hashes that lie end to end."""
-    row = CompactRange()
-    for at in range(0, len(hashes), HASH_BYTES):
-        row.append(bytes(hashes[at : at + HASH_BYTES]))
-    return row.root()
+    """The node above a full tile."""
+    row = bytes(hashes)
+    while len(row) > HASH_BYTES:
+        row = _row_above(row)
+    return row
+
+
+def _row_above(row: bytes) -> bytes:
+    """The nodes above a row of hashes that lie end to end; the last hash has none when it has no sibling."""
+    pairs = [row[at : at + 2 * HASH_BYTES] for at in range(0, len(row) - HASH_BYTES, 2 * HASH_BYTES)]
+    return b"".join([pair_hash(pair) for pair in pairs])
+
+
+# Proofs share the tiles near the root and those of the right edge; 2048 rows are about 4 MB.
+_remembered_row_above = lru_cache(maxsize=2048)(_row_above)

@@ -18,10 +18,21 @@ ONE_SITE_BELOW = 12
 
 Fate = Literal["takes-part", "fails-screening", "changes-their-mind"]
 
-SURNAMES = ("Ouyang", "Shangguan", "Huangfu", "Dongfang", "Xiahou", "Zhangsun", "Gongsun", "Dugu", "Murong", "Linghu")
+SURNAMES = (
+    "Ouyang",
+    "Shangguan",
+    "Huangfu",
+    "Dongfang",
+    "Xiahou",
+    "Zhangsun",
+    "Gongsun",
+    "Zhongli",
+    "Murong",
+    "Linghu",
+)
 GIVEN_NAMES = {
     "F": ("Xiuying", "Guilan", "Shuzhen", "Fenglan", "Meihua", "Shufen", "Haiyan", "Yuzhen", "Chunxiang", "Lijuan"),
-    "M": ("Jianguo", "Guoqiang", "Zhiqiang", "Jianjun", "Yongfu", "Dehua", "Weimin", "Shaohua", "Baoguo", "Fuqiang"),
+    "M": ("Jianguo", "Guoqiang", "Zhiqiang", "Jianjun", "Yongfu", "Mingyuan", "Weimin", "Shaohua", "Baoguo", "Fuqiang"),
 }
 
 FAILINGS: tuple[dict[str, Any], ...] = (
@@ -65,13 +76,16 @@ class Person:
     findings: dict[str, Any]
 
 
-def recruit(subjects: int, sites: Sequence[str], diagnoses: Sequence[str], days_between: float) -> list[Person]:
-    """Everybody who is screened until so many take part, in the order of their coming.
+def recruit(
+    subjects: int, sites: Sequence[str], diagnoses: Sequence[str], *, days_between: float, year: int
+) -> list[Person]:
+    """Everybody who is screened until so many take part, in the order of their coming, in a year.
 
     One more in five fails screening, at least two, and one more changes their mind after consent.
     """
     fates: list[Fate] = ["takes-part"] * subjects
-    fates += ["fails-screening"] * max(2, subjects // 5) + ["changes-their-mind"]
+    fates.extend(["fails-screening"] * max(2, subjects // 5))
+    fates.append("changes-their-mind")
     random.Random(SEED).shuffle(fates)  # noqa: S311 (a play, to be the same each time; nothing secret is drawn)
     failing = 0
     people = []
@@ -81,12 +95,12 @@ def recruit(subjects: int, sites: Sequence[str], diagnoses: Sequence[str], days_
         large = subjects >= ONE_SITE_BELOW
         site = sites[number % 3 == 2] if large else sites[0]
         diagnosis = diagnoses[number % 4 == 3] if large else diagnoses[0]
-        people.append(_person(number, site, diagnosis, fate, round(number * days_between), findings))
+        people.append(_person(number, site, diagnosis, fate, round(number * days_between), year, findings))
     return people
 
 
 def _person(
-    number: int, site: str, diagnosis: str, fate: Fate, comes_after_days: int, failing: dict[str, Any]
+    number: int, site: str, diagnosis: str, fate: Fate, comes_after_days: int, year: int, failing: dict[str, Any]
 ) -> Person:
     chance = chance_of(number)
     sex: Literal["F", "M"] = "F" if chance.random() < 0.5 else "M"
@@ -113,7 +127,7 @@ def _person(
         surname=SURNAMES[number % len(SURNAMES)],
         given_name=chance.choice(GIVEN_NAMES[sex]),
         sex=sex,
-        birth_year=chance.randint(1948, 1972),
+        birth_year=year - chance.randint(48, 76),
         birth_day=f"{chance.randint(1, 12):02d}{chance.randint(1, 28):02d}",
         weight_kg=chance.uniform(52, 84),
         diagnosis=diagnosis,

@@ -27,6 +27,11 @@ class Served:
 
     url: str
     task: asyncio.Task[None]
+    _server: uvicorn.Server
+
+    @property
+    def is_stopping(self) -> bool:
+        return self._server.should_exit
 
 
 @asynccontextmanager
@@ -41,12 +46,12 @@ async def served(settings: Settings, clock: Clock, port: int) -> AsyncIterator[S
             uvicorn.Config(application, log_level="warning", access_log=False, timeout_graceful_shutdown=STOP_S)
         )
         task = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started and not task.done():
+        while not server.started:
+            if task.done():
+                raise DemoError("The services did not start; the reason stands above.")
             await asyncio.sleep(POLL_S)
-        if not server.started:
-            raise DemoError("The services did not start; the reason stands above.")
         try:
-            yield Served(f"http://{HOST}:{listener.getsockname()[1]}", task)
+            yield Served(f"http://{HOST}:{listener.getsockname()[1]}", task, server)
         finally:
             server.should_exit = True
             await task

@@ -194,7 +194,12 @@ async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> W
     status_code=201,
     name="randomizeSubject",
     responses=problem_responses(
-        domain.UNKNOWN_SUBJECT, domain.ALREADY_RANDOMIZED, domain.NOT_ENROLLED, domain.WITHDRAWN, WRITE_CONFLICT
+        domain.UNKNOWN_SUBJECT,
+        domain.ALREADY_RANDOMIZED,
+        domain.NOT_ENROLLED,
+        domain.OTHER_LIST,
+        domain.WITHDRAWN,
+        WRITE_CONFLICT,
     ),
 )
 async def randomize_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> AllocatedArm:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictInt
+from pydantic import Field
 
 from services.randomization.eligibility import Findings
 from shared.decision import Command
-from shared.protocol.language import SiteId, SubjectId
+from shared.protocol.language import SiteId, SubjectId, Text, Whole
 
 
 class Screening(Command):
     """A person to be screened: no name, no date of birth, only what the trial needs."""
 
     site: SiteId
-    birth_year: Annotated[StrictInt, Field(ge=1900, le=2200)]
+    birth_year: Annotated[Whole, Field(ge=1900, le=2200)]
     sex: Annotated[
         Literal["F", "M", "U", "UNDIFFERENTIATED", "female", "male", "unknown", "other"],
         Field(description="CDISC code, or the FHIR word for it."),
@@ -29,7 +29,7 @@ class ScreenSubject(Screening):
 class Consent(Command):
     """The version of the consent form that was signed."""
 
-    version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[\w.\- ]+$")]
+    version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\- ]+$")]
 
 
 class ObtainConsent(Consent):
@@ -72,7 +72,7 @@ class Withdrawal(Command):
     """What the subject withdraws from, and why."""
 
     scope: Literal["treatment", "study"]
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Text
 
 
 class WithdrawSubject(Withdrawal):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TypeVar
 
-from services.randomization.allocation import arm_at
+from services.randomization.allocation import arms
 from services.randomization.commands import (
     AssessEligibility,
     EnrolSubject,
@@ -42,6 +43,7 @@ NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found elig
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
 ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has been randomized already.")
+OTHER_LIST = refusal("allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations.")
 WITHDRAWN = refusal("subject-withdrawn", 409, "The subject has withdrawn.")
 
 LAST_SCREENING_NUMBER = 999
@@ -244,19 +246,19 @@ def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """A subject that asks for an arm, and how many slots of each stratum are used."""
+    """A subject that asks for an arm, and the arms that the slots of each stratum have given so far."""
 
     id: str
     subject: Subject = Subject()
-    slots_used: Mapping[str, int] = field(default_factory=dict)
+    given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
     """Slots count over all subjects of a stratum; everything else, only for the one that asks."""
     event = recorded.event
     if isinstance(event, SubjectRandomized):
-        used = {**state.slots_used, event.stratum: max(event.slot + 1, state.slots_used.get(event.stratum, 0))}
-        state = replace(state, slots_used=used)
+        given = (*state.given.get(event.stratum, ()), event.arm)
+        state = replace(state, given={**state.given, event.stratum: given})
     if f"subject:{state.id}" in event.tags():
         state = replace(state, subject=evolve_subject(state.subject, recorded))
     return state
@@ -271,15 +273,19 @@ def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state:
         raise NOT_ENROLLED()
     if subject.withdrawn_from:
         raise WITHDRAWN()
-    slot = state.slots_used.get(subject.stratum, 0)
+    given = state.given.get(subject.stratum, ())
     ratio = {arm.code: arm.ratio for arm in protocol.arms}
+    listed = tuple(islice(arms(seed, subject.stratum, protocol.allocation.block_sizes, ratio), len(given) + 1))
+    if listed[:-1] != given:
+        raise OTHER_LIST()
+    slot = len(given)
     return [
         SubjectRandomized(
             subject=command.subject,
             site=site_of(command.subject),
             stratum=subject.stratum,
             slot=slot,
-            arm=arm_at(seed, subject.stratum, slot, protocol.allocation.block_sizes, ratio),
+            arm=listed[slot],
             randomization_number=f"{subject.stratum.replace('|', '-')}-{slot + 1:03d}",
         )
     ]

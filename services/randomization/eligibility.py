@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from shared.protocol.criteria import Fact, failed
-from shared.protocol.language import Percentage, PositiveMeasurement
+from shared.protocol.language import Percentage, PositiveMeasurement, Whole
 from shared.protocol.model import Eligibility
 
 TestResult = Literal["negative", "positive"]
@@ -26,7 +26,7 @@ class Findings(BaseModel):
     marrow_blasts_pct: Annotated[Percentage, Field(description="Of nucleated marrow cells.")]
     blood_blasts_pct: Annotated[Percentage, Field(description="Of leucocytes.")]
     ring_sideroblasts_pct: Annotated[Percentage, Field(description="Of erythroid precursors.")]
-    ecog: Annotated[StrictInt, Field(ge=0, le=5, description="ECOG performance status.")]
+    ecog: Annotated[Whole, Field(ge=0, le=5, description="ECOG performance status.")]
     ejection_fraction_pct: Annotated[Percentage, Field(description="Of the left ventricle.")]
     creatinine_umol_L: Annotated[PositiveMeasurement, Field(description="In serum.")]  # noqa: N815 (UCUM's own case)
     hiv: TestResult

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from shared.clock import Instant
 from shared.events import Event
-from shared.protocol.language import Measurement, SiteId, SubjectId
+from shared.protocol.language import Code, Measurement, SiteId, SubjectId
+
+LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
+OverallResponse = Literal["HI", "SD", "PD", "NE"]
+
+AdverseEventOutcome = Literal["recovered", "recovering", "not-recovered", "recovered-with-sequelae", "fatal", "unknown"]
+"""ICH E2B(R3), E.i.7."""
+
+ActionTaken = Literal["withdrawn", "dose-reduced", "dose-increased", "not-changed", "unknown", "not-applicable"]
+"""With the treatment; ICH E2B(R3), G.k.8."""
 
 
 class Product(BaseModel):
@@ -41,6 +52,14 @@ class ProductInfused(Event, name="product-infused", version=1, tags=("subject", 
     deviation: bool
 
 
+class InfusionSafetyChecked(Event, name="infusion-safety-checked", version=1, tags=("subject", "site")):
+    """The subject was looked at some hours or days after an infusion; `look` is the schedule's item, such as S6H-1."""
+
+    subject: SubjectId
+    site: SiteId
+    look: str
+
+
 class CiclosporinDosed(Event, name="ciclosporin-dosed", version=1, tags=("subject", "site")):
     """A daily dose of ciclosporin was ordered; it holds until the next. Day 0 is the day of the first."""
 
@@ -72,15 +91,90 @@ class TransfusionGiven(Event, name="transfusion-given", version=1, tags=("subjec
     haemoglobin_before_g_L: Measurement | None = None  # noqa: N815
 
 
+class AdverseEventReported(Event, name="adverse-event-reported", version=1, tags=("subject", "site")):
+    """Something untoward befell the subject; `grade` is by CTCAE, `aware_at` is when the sponsor could know.
+
+    The last three say by when it is to be reported, under the protocol that it was recorded under: to the sponsor, to
+    the authority, and to the authority in full. Where nothing is to be reported they are None.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    term: str
+    grade: int
+    serious: bool
+    seriousness_criteria: tuple[Code, ...]
+    related: bool
+    expected: bool
+    infusion_reaction: bool
+    fatal: bool
+    onset_on: date | None
+    outcome: AdverseEventOutcome | None
+    action_taken: ActionTaken | None
+    aware_at: Instant
+    sponsor_by: Instant | None
+    authority_on: date | None
+    follow_up_on: date | None
+
+
 class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subject", "site")):
-    """The response at a timepoint was assessed by a rule set, on the events at `inputs`."""
+    """The response at a timepoint was assessed by a rule set, on the events at `inputs`.
+
+    `grounds` says why each lineage has its status, `findings` what shows progression. `final` marks the protocol's
+    last timepoint.
+    """
 
     subject: SubjectId
     site: SiteId
     timepoint: str
     rule_set: str
-    lineages: dict[str, Literal["confirmed", "provisional", "not-met", "not-evaluable"]]
+    lineages: dict[str, LineageStatus]
+    grounds: dict[str, Code]
     progression: bool
-    response: Literal["HI", "SD", "PD", "NE"]
+    findings: tuple[Code, ...]
+    response: OverallResponse
     inputs: tuple[int, ...]
     final: bool
+
+
+class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1, tags=("subject", "site")):
+    """Results that the evaluation at a position rests on were corrected; it would now rest on `inputs`.
+
+    Where `outcome_changed`, it would now come out as `lineages`, `progression` and `response` say, and it holds no
+    longer: an investigator has to evaluate again.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    timepoint: str
+    evaluation: int
+    inputs: tuple[int, ...]
+    lineages: dict[str, LineageStatus]
+    progression: bool
+    response: OverallResponse
+    outcome_changed: bool
+
+
+class Ground(BaseModel):
+    """Why something was concluded: a stable code, and the position of an event that it rests on, if on one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    code: Code
+    position: int | None = None
+
+
+class SecondDoseEligible(Event, name="second-dose-eligible", version=1, tags=("subject", "site")):
+    """The subject may be given the second infusion, because of these events."""
+
+    subject: SubjectId
+    site: SiteId
+    because: tuple[Ground, ...]
+
+
+class SecondDoseIneligible(Event, name="second-dose-ineligible", version=1, tags=("subject", "site")):
+    """The subject may not, or may no longer, be given the second infusion, because of these events."""
+
+    subject: SubjectId
+    site: SiteId
+    because: tuple[Ground, ...]

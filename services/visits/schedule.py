@@ -175,6 +175,20 @@ def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> Planne
     return PlannedItem(activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=())
 
 
+def symptom_item(protocol: Protocol, arm: str, week: int) -> str | None:
+    """The item for the symptoms of a week; None when the arm's schedule has none."""
+    for activity in protocol.activities_for(arm):
+        if (activity.activity, activity.unit) == ("symptoms", "weeks") and week in activity.offsets:
+            return activity.codes[activity.offsets.index(week)]
+    return None
+
+
+def safety_looks(protocol: Protocol, arm: str, dose_numbers: Iterable[int]) -> frozenset[str]:
+    """The items that follow these infusions, such as S6H-1."""
+    prefixes = [a.prefix for a in protocol.activities_for(arm) if a.origin == "each-infusion"]
+    return frozenset(f"{prefix}-{number}" for number in dose_numbers for prefix in prefixes)
+
+
 def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
     """Which record did which item: one record does one item, whatever the order in which records arrived.
 

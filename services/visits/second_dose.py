@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Literal
 
+from services.visits.commands import ConcludeSecondDose
+from services.visits.events import (
+    AdverseEventReported,
+    CiclosporinDosed,
+    EvaluationInputsChanged,
+    Ground,
+    ProductInfused,
+    SecondDoseEligible,
+    SecondDoseIneligible,
+    SubjectEvaluated,
+)
 from services.visits.evidence import Finding, Status
-from shared.protocol import SecondDose
+from services.visits.subject import FIRST, SECOND, Subject, day_0_of, subject_decider
+from shared.decision import Decider
+from shared.events import Event
+from shared.protocol import Protocol, SecondDose
+from shared.protocol.language import site_of
 
 SecondDoseState = Literal["pending", "eligible", "not-eligible", "given"]
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationMade:
-    """The evaluation that decides: where it stands, what it said of each lineage, and whether it is signed."""
+    """The evaluation that decides: where it stands, what it said of each lineage, and whether it is signed.
+
+    `outdated_by` is where a correction stands under which it would now come out otherwise.
+    """
 
     position: int
     inputs: tuple[int, ...]
     lineages: Mapping[str, Status]
     progression: bool
     signed: bool
+    outdated_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +117,8 @@ def _by_response(rule: SecondDose, evaluation: EvaluationMade | None, first_infu
     positions = (evaluation.position, *evaluation.inputs)
     if rule.signed_evaluation and not evaluation.signed:
         return SecondDoseDecision("pending", (Finding("evaluation-unsigned", (evaluation.position,)),))
+    if evaluation.outdated_by is not None:
+        return SecondDoseDecision("pending", (Finding("evaluation-outdated", (positions[0], evaluation.outdated_by)),))
     if evaluation.progression:
         return SecondDoseDecision("not-eligible", (Finding("progression", positions),))
     statuses = set(evaluation.lineages.values())
@@ -108,3 +130,111 @@ def _by_response(rule: SecondDose, evaluation: EvaluationMade | None, first_infu
     if "not-met" in statuses:
         return SecondDoseDecision("not-eligible", (Finding("response-not-met", positions),))
     return SecondDoseDecision("not-eligible", (Finding("response-not-evaluable", positions),))
+
+
+# From the log to the decision, and back.
+
+
+def second_dose_of(protocol: Protocol, subject: Subject, on: date) -> SecondDoseDecision:
+    """Whether a randomized subject may be given the second infusion, as things stand on a day."""
+    first, second = subject.infusions.get(FIRST), subject.infusions.get(SECOND)
+    facts = SecondDoseFacts(
+        arm=subject.arm or "",
+        first_infusion=first.position if first else None,
+        second_infusion=second.position if second else None,
+        evaluation=_deciding_evaluation(protocol, subject),
+        adverse_events=_adverse_events_since_first(protocol, subject),
+        left=_ending(subject),
+        window_closed=_window_has_closed(protocol, subject, on),
+    )
+    return decide_second_dose(protocol.second_dose, facts)
+
+
+def _deciding_evaluation(protocol: Protocol, subject: Subject) -> EvaluationMade | None:
+    rule = protocol.second_dose
+    made = subject.evaluations.get(rule.timepoint) if rule else None
+    if made is None:
+        return None
+    return EvaluationMade(
+        position=made.happened.position,
+        inputs=made.event.inputs,
+        lineages=made.event.lineages,
+        progression=made.event.progression,
+        signed=made.by_investigator,
+        outdated_by=made.outdated_by,
+    )
+
+
+def _adverse_events_since_first(protocol: Protocol, subject: Subject) -> tuple[AdverseEventSeen, ...]:
+    first = subject.infusions.get(FIRST)
+    if first is None:
+        return ()
+    given_on = protocol.civil_date(first.at, subject.site)
+    return tuple(
+        AdverseEventSeen(happened.position, event.grade, event.serious, event.related, event.infusion_reaction)
+        for event, happened in subject.adverse_events
+        if (event.onset_on or protocol.civil_date(happened.at, subject.site)) >= given_on
+    )
+
+
+def _ending(subject: Subject) -> Finding | None:
+    if subject.died is not None:
+        return Finding("died", (subject.died,))
+    for scope in ("study", "treatment"):
+        if scope in subject.left:
+            return Finding(f"withdrawn-from-{scope}", (subject.left[scope],))
+    return None
+
+
+def _window_has_closed(protocol: Protocol, subject: Subject, on: date) -> bool:
+    rule, day_0 = protocol.second_dose, day_0_of(protocol, subject)
+    if rule is None or day_0 is None:
+        return False
+    return on > day_0 + timedelta(days=protocol.schedule.days_of(rule.item).closes)
+
+
+def grounds(decision: SecondDoseDecision) -> tuple[Ground, ...]:
+    """The grounds of a decision, one for each position that they rest on."""
+    return tuple(
+        Ground(code=finding.code, position=position)
+        for finding in decision.because
+        for position in (finding.positions or (None,))
+    )
+
+
+def conclusion(subject_id: str, subject: Subject, decision: SecondDoseDecision) -> Sequence[Event]:
+    """What a decision changes of what the log says; an eligibility that no longer stands is taken back."""
+    site, because = site_of(subject_id), grounds(decision)
+    match decision.state, subject.may_have_second_dose:
+        case "eligible", None | False:
+            return [SecondDoseEligible(subject=subject_id, site=site, because=because)]
+        case ("not-eligible", None | True) | ("pending", True):
+            return [SecondDoseIneligible(subject=subject_id, site=site, because=because)]
+        case _:
+            return []
+
+
+def conclude(protocol: Protocol, command: ConcludeSecondDose, subject: Subject) -> Sequence[Event]:
+    """What the policy records when something has happened that may bear on the second dose of a candidate."""
+    rule = protocol.second_dose
+    if rule is None or subject.arm != rule.arm:
+        return []
+    decision = second_dose_of(protocol, subject, protocol.civil_date(command.at, subject.site))
+    return conclusion(command.subject, subject, decision)
+
+
+NEEDS = (
+    ProductInfused,
+    CiclosporinDosed,
+    SubjectEvaluated,
+    EvaluationInputsChanged,
+    AdverseEventReported,
+    SecondDoseEligible,
+    SecondDoseIneligible,
+)
+"""What bears on the second dose, besides the subject's standing."""
+
+
+def second_dose(protocol: Protocol) -> Decider[ConcludeSecondDose, Subject]:
+    """The rules of the second dose under a protocol."""
+    return subject_decider(lambda command, subject: conclude(protocol, command, subject), *NEEDS)

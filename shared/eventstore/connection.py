@@ -18,9 +18,6 @@ CONNECT_TIMEOUT_S = 3
 DEAD_PEER_MS = 5_000
 """How long sent data may stay unacknowledged by a peer over TCP before the connection counts as lost."""
 
-APPEND_LOCK = 0x4D41_5252_4F57_0002
-"""Advisory lock: whoever holds it appends. Next to that of the migrations, `shared.migrations.UPGRADE_LOCK`."""
-
 OPTIONS = f"-c role={APPLICATION_ROLE} -c timezone=UTC -c jit=off"
 
 PLANNING = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}

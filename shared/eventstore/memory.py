@@ -21,7 +21,7 @@ from shared.eventstore.model import (
     ReadResult,
     StoredEvent,
 )
-from shared.eventstore.record import check, leaf_hash, seal
+from shared.eventstore.record import draft, format_instant, leaf_hash
 
 POLL_S = 0.01
 
@@ -38,10 +38,13 @@ class MemoryLog:
         """See EventLog.append."""
         if not events:
             raise ValueError("an append has at least one event")
-        for event in events:
-            check(event.document, event.tags)
+        drafts = [draft(event) for event in events]
         recorded_at = max(self._clock(), self._last_recorded_at)
-        new = [DCBEvent(event.type, seal(event.document, recorded_at), list(event.tags)) for event in events]
+        instant = format_instant(recorded_at).encode()
+        new = [
+            DCBEvent(event.type, draft.seal(instant), list(event.tags))
+            for event, draft in zip(events, drafts, strict=True)
+        ]
         under = None
         if condition is not None:
             under = DCBAppendCondition(_query(condition.fail_if_events_match), condition.after)

@@ -5,7 +5,7 @@ The vocabulary is that of Dynamic Consistency Boundaries (dcb.events) and of `ev
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -13,10 +13,17 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True)
 class QueryItem:
-    """Matches an event whose type is one of `types` (any, when empty) and that bears all of `tags`."""
+    """Matches an event whose type is one of `types` (any, when empty) and that bears all of `tags`.
+
+    The first tag is the one that is looked up: name the rarest first.
+    """
 
     types: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+
+    def matches(self, event_type: str, tags: Collection[str]) -> bool:
+        """Whether an event of that type with those tags matches."""
+        return (not self.types or event_type in self.types) and all(tag in tags for tag in self.tags)
 
 
 @dataclass(frozen=True, slots=True)

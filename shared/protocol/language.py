@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, Strict, StringConstraints, WithJsonSchema
 
 SiteId = Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
 """A site's number, such as `01`."""
@@ -22,6 +22,13 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 
 AnalyteCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,15}$")]
 """An analyte, such as `HGB`."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""One line that a person wrote: no control characters, at most 500 characters."""
+
+
+Whole = Annotated[int, Strict()]
+"""A whole number: a count, a week, a grade. Texts and booleans are none."""
 
 DIGITS_MAX = 28
 MAGNITUDE_MAX = 15  # below 1E+16: more than any count of cells
@@ -59,28 +66,47 @@ def _written(value: Decimal) -> str:
     return format(value, "f")
 
 
-_WRITTEN_SCHEMA = {"type": "string", "pattern": r"^-?[0-9]{1,28}(\.[0-9]{1,40})?$", "examples": ["8.6"]}
-_READ_SCHEMA = {
-    "anyOf": [
-        {"type": "number", "minimum": -(10.0**MAGNITUDE_MAX), "maximum": 10.0**MAGNITUDE_MAX},
-        {"type": "string", "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$"},
-    ],
-    "examples": ["8.6"],
-}
+_SMALLEST = 10.0**MAGNITUDE_MIN
+_LARGEST = 10.0**MAGNITUDE_MAX
+
+
+def _schema(pattern: str, *ranges: tuple[float, float]) -> WithJsonSchema:
+    """How a measurement is read: a JSON number in one of some closed ranges, or the same as a string."""
+    numbers = [{"type": "number", "minimum": low, "maximum": high} for low, high in ranges]
+    return WithJsonSchema(
+        {"anyOf": [*numbers, {"type": "string", "pattern": pattern}], "examples": ["8.6"]}, mode="validation"
+    )
+
+
+_READ = (BeforeValidator(_exact), PlainSerializer(_written, return_type=str, when_used="json"))
+_WRITTEN = WithJsonSchema(
+    {"type": "string", "pattern": r"^-?[0-9]{1,28}(\.[0-9]{1,40})?$", "examples": ["8.6"]}, mode="serialization"
+)
 
 Measurement = Annotated[
     Decimal,
-    BeforeValidator(_exact),
-    PlainSerializer(_written, return_type=str, when_used="json"),
-    WithJsonSchema(_READ_SCHEMA, mode="validation"),
-    WithJsonSchema(_WRITTEN_SCHEMA, mode="serialization"),
+    *_READ,
+    _schema(r"^-?[0-9]{1,15}(\.[0-9]{1,12})?$", (-_LARGEST, -_SMALLEST), (0, 0), (_SMALLEST, _LARGEST)),
+    _WRITTEN,
 ]
 """An exact decimal: read from a JSON number or string, written as a string; finite, bounded in digits and size."""
 
-PositiveMeasurement = Annotated[Measurement, Field(gt=0)]
+PositiveMeasurement = Annotated[
+    Decimal,
+    *_READ,
+    Field(gt=0),
+    _schema(r"^[1-9][0-9]{0,14}(\.[0-9]{1,12})?$|^0\.[0-9]{0,11}[1-9]$", (_SMALLEST, _LARGEST)),
+    _WRITTEN,
+]
 """A measurement above zero: a weight, a volume, a concentration."""
 
-Percentage = Annotated[Measurement, Field(ge=0, le=100)]
+Percentage = Annotated[
+    Decimal,
+    *_READ,
+    Field(ge=0, le=100),
+    _schema(r"^100(\.0{1,12})?$|^[0-9]{1,2}(\.[0-9]{1,12})?$", (0, 0), (_SMALLEST, 100)),
+    _WRITTEN,
+]
 """A measurement from 0 to 100 %."""
 
 

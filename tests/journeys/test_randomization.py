@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from shared.identity import Role
-from tests.journeys.conftest import As
 from tests.journeys.subjects import ELIGIBLE, enrolled, post, randomized, screened
+from tests.journeys.trial import As
 
 
 async def test_a_subject_walks_from_screening_to_an_arm(speaking_as: As, site: str) -> None:

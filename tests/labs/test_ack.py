@@ -85,9 +85,9 @@ def test_the_senders_delimiters_are_used() -> None:
     ]  # fmt: skip
 
 
-def test_a_message_without_a_readable_header_is_still_answered() -> None:
+def test_a_message_without_a_readable_header_is_rejected() -> None:
     text = acknowledge(None, at=AT, control_id="A1", errors=[WRONG_VALUE])
-    assert parse(text).first("MSA")[1].value == "AE"
+    assert parse(text).first("MSA")[1].value == "AR"
 
 
 def test_an_answer_is_the_same_bytes_when_built_again_and_ends_with_cr() -> None:

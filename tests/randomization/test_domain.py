@@ -117,6 +117,12 @@ def test_slots_are_used_in_the_order_of_the_stratums_own_list() -> None:
         history.append(event.model_copy(update={"subject": f"01-{slot + 100}"}))
 
 
+def test_a_host_with_another_seed_allocates_nothing() -> None:
+    first = next(arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1}))
+    other = {"MSC": "CSA", "CSA": "MSC"}[first]
+    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(domain.OTHER_LIST)
+
+
 def test_a_subject_is_randomized_once() -> None:
     given(*ready_to_randomize(), randomized(S, 0)).when(ALLOCATION, RANDOMIZE).rejects(
         domain.ALREADY_RANDOMIZED, subject=S, arm="MSC"

@@ -82,6 +82,12 @@ async def test_the_local_issuer_makes_tokens_that_verify(verifier: TokenVerifier
     assert (actor.role, actor.application) == (Role.LAB, "LIS")
 
 
+async def test_a_token_says_when_its_bearer_authenticated(verifier: TokenVerifier) -> None:
+    earlier = NOW - timedelta(minutes=20)
+    assert (await verifier.verify(token())).authenticated_at == NOW
+    assert (await verifier.verify(token(auth_time=int(earlier.timestamp())))).authenticated_at == earlier
+
+
 async def test_an_expired_token_is_refused_also_when_it_was_good_before(verifier: TokenVerifier, clock: Clock) -> None:
     good = token()
     await verifier.verify(good)
@@ -102,6 +108,8 @@ async def test_an_expired_token_is_refused_also_when_it_was_good_before(verifier
         {"iat": NOW + timedelta(hours=5)},
         {"sites": "01"},
         {"sites": [1]},
+        {"auth_time": "just now"},
+        {"auth_time": 10**30},
     ],
 )
 async def test_a_token_with_a_wrong_claim_is_refused(verifier: TokenVerifier, changes: dict[str, object]) -> None:

@@ -1,9 +1,12 @@
 """The second infusion: who gets it, and on which grounds (the register's "when one responds well")."""
 
 from dataclasses import replace
+from datetime import date, timedelta
 
 import pytest
 
+from services.visits.commands import ConcludeSecondDose
+from services.visits.events import EvaluationInputsChanged, Ground, SecondDoseEligible, SecondDoseIneligible
 from services.visits.evidence import Finding, Status
 from services.visits.second_dose import (
     AdverseEventSeen,
@@ -11,8 +14,13 @@ from services.visits.second_dose import (
     SecondDoseDecision,
     SecondDoseFacts,
     decide_second_dose,
+    second_dose,
 )
+from shared.events import Event
 from shared.protocol import SecondDose, load_protocol
+from tests.scenario import DAY_0, At, Result
+from tests.visits.examples import CSA, MSC, S, given_signed, happened, infused, left, reported
+from tests.visits.examples import evaluated as an_evaluation
 
 
 def rule_of_the_trial() -> SecondDose:
@@ -112,3 +120,98 @@ def test_a_protocol_may_give_it_to_all_who_were_treated_and_are_not_barred() -> 
 
 def test_a_protocol_without_a_second_dose_makes_no_one_eligible() -> None:
     assert decide_second_dose(None, RESPONDER).state == "not-eligible"
+
+
+def test_an_evaluation_that_a_correction_has_outdated_decides_nothing() -> None:
+    outdated = EvaluationMade(50, (3, 4, 21), {"HI-E": "confirmed"}, progression=False, signed=True, outdated_by=60)
+    decision = decide_second_dose(RULE, replace(TREATED, evaluation=outdated))
+    assert decision == SecondDoseDecision("pending", (Finding("evaluation-outdated", (50, 60)),))
+
+
+class TestConclusion:
+    """What the policy records of it: changes, each once, with the events that they rest on."""
+
+    DECIDER = second_dose(load_protocol())
+    CONCLUDE = ConcludeSecondDose(subject=S, occurred_at=DAY_0 + timedelta(days=93))
+    RESPONDED = happened(*MSC, infused(), At(an_evaluation(inputs=(1, 2)), 93))
+
+    def concluded(self, *events: Event | At, days: int = 93) -> Result:
+        command = self.CONCLUDE.model_copy(update={"occurred_at": DAY_0 + timedelta(days=days)})
+        return given_signed(*events).when(self.DECIDER, command)
+
+    def eligible(self, *because: tuple[str, int]) -> SecondDoseEligible:
+        grounds = tuple(Ground(code=code, position=position) for code, position in because)
+        return SecondDoseEligible(subject=S, site="01", because=grounds)
+
+    def ineligible(self, *because: tuple[str, int]) -> SecondDoseIneligible:
+        grounds = tuple(Ground(code=code, position=position) for code, position in because)
+        return SecondDoseIneligible(subject=S, site="01", because=grounds)
+
+    @property
+    def found_eligible(self) -> SecondDoseEligible:
+        return self.eligible(("hi-e-confirmed", 4), ("hi-e-confirmed", 1), ("hi-e-confirmed", 2))
+
+    def test_a_responder_becomes_eligible_once(self) -> None:
+        self.concluded(*self.RESPONDED).records(self.found_eligible)
+        self.concluded(*self.RESPONDED, self.found_eligible).records()
+
+    def test_who_did_not_respond_becomes_ineligible_once(self) -> None:
+        history = happened(*MSC, infused(), At(an_evaluation(hi_e="not-met", response="SD"), 93))
+        not_eligible = self.ineligible(("response-not-met", 4))
+        self.concluded(*history).records(not_eligible)
+        self.concluded(*history, not_eligible).records()
+
+    def test_what_is_pending_is_not_recorded(self) -> None:
+        self.concluded(*MSC).records()
+        self.concluded(*MSC, infused()).records()
+        self.concluded(*MSC, infused(), At(an_evaluation(hi_e="provisional", response="SD"), 93)).records()
+
+    def test_a_confirmation_makes_eligible_who_was_not(self) -> None:
+        history = happened(*MSC, infused(), At(an_evaluation(hi_e="not-met", response="SD"), 93))
+        later = happened(self.ineligible(("response-not-met", 4)), At(an_evaluation(), 122))
+        self.concluded(*history, *later, days=122).records(self.eligible(("hi-e-confirmed", 6)))
+
+    @pytest.mark.parametrize(
+        ("event", "ground"),
+        [
+            (left("treatment"), "withdrawn-from-treatment"),
+            (left("study"), "withdrawn-from-study"),
+            (reported(grade=3, infusion_reaction=True), "severe-infusion-reaction"),
+            (
+                reported(serious=True, seriousness_criteria=("hospitalisation",), related=True),
+                "related-serious-adverse-event",
+            ),
+            (reported(fatal=True, grade=5, serious=True, seriousness_criteria=("death",), related=False), "died"),
+        ],
+    )
+    def test_what_bars_a_second_dose_takes_the_eligibility_back(self, event: Event, ground: str) -> None:
+        history = happened(*self.RESPONDED, self.found_eligible, At(event, 95))
+        self.concluded(*history).records(self.ineligible((ground, 6)))
+
+    def test_an_adverse_event_from_before_the_first_infusion_bars_nothing(self) -> None:
+        before = reported(grade=3, infusion_reaction=True, onset_on=date(2025, 12, 30))
+        self.concluded(*self.RESPONDED, before).records(self.found_eligible)
+
+    def test_a_correction_that_turns_the_evaluation_takes_the_eligibility_back(self) -> None:
+        turned = EvaluationInputsChanged(
+            subject=S,
+            site="01",
+            timepoint="M3",
+            evaluation=4,
+            inputs=(1,),
+            lineages={"HI-E": "not-met"},
+            progression=False,
+            response="SD",
+            outcome_changed=True,
+        )
+        history = happened(*self.RESPONDED, self.found_eligible, turned)
+        self.concluded(*history).records(self.ineligible(("evaluation-outdated", 4), ("evaluation-outdated", 6)))
+        unturned = turned.model_copy(update={"outcome_changed": False})
+        self.concluded(*self.RESPONDED, self.found_eligible, unturned).records()
+
+    def test_after_the_second_dose_nothing_is_concluded_any_more(self) -> None:
+        self.concluded(*self.RESPONDED, self.found_eligible, At(infused(2), 98), left("study"), days=200).records()
+
+    def test_nothing_is_concluded_of_the_other_arm_or_of_nobody(self) -> None:
+        self.concluded(*CSA, At(an_evaluation(), 93)).records()
+        self.concluded().records()

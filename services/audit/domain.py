@@ -1,0 +1,123 @@
+"""The rules of the trail: who sees which record, who may sign, and when a signature is superseded.
+
+Pure functions: nothing here reads a clock or touches a database.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.audit.commands import SignRecords
+from services.audit.events import RecordsSigned, SignedRecord, signed_tag
+from shared.decision import Decider
+from shared.events import Event
+from shared.eventstore.model import Query, QueryItem
+from shared.identity import Actor
+from shared.problems import FORBIDDEN, Refusal, refusal
+
+UNKNOWN_POSITION = refusal("unknown-position", 404, "The log holds no event at this position.")
+UNKNOWN_TREE_SIZE = refusal("unknown-tree-size", 404, "The tree of the log has not reached this size.")
+UNKNOWN_SIGNATURE = refusal("unknown-signature", 404, "No signature stands at this position.")
+# The subject's own service declares this refusal; here it is only answered with.
+UNKNOWN_SUBJECT = Refusal("unknown-subject", 404, "No subject bears this number.")
+AUTHENTICATION_NOT_FRESH = refusal(
+    "fresh-authentication-needed", 403, "Whoever signs must have authenticated within the last five minutes."
+)
+
+AUTHENTICATION_AGE_MAX = timedelta(minutes=5)
+"""A signature outside of one continuous session needs all of its components again (21 CFR 11.200(a)(1)(ii))."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRecord:
+    """What the rules need to know of one event of the log, of whatever type."""
+
+    position: int
+    leaf_hash: bytes
+    type: str
+    tags: frozenset[str]
+    reason: str | None
+
+    def named(self, kind: str) -> frozenset[str]:
+        """The values of its tags of a kind: the subjects, or the sites, that it is about."""
+        prefix = f"{kind}:"
+        return frozenset(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix))
+
+
+def require_visible(actor: Actor, tags: frozenset[str]) -> None:
+    """Raise FORBIDDEN where the actor speaks for some sites, and the record is about none of them."""
+    if actor.sites is not None and tags.isdisjoint(f"site:{site}" for site in actor.sites):
+        raise FORBIDDEN("The record is about no site that the token speaks for.")
+
+
+def require_fresh_authentication(actor: Actor, now: datetime) -> None:
+    """Raise AUTHENTICATION_NOT_FRESH unless the actor proved who they are a moment ago."""
+    if actor.authenticated_at is None or now - actor.authenticated_at > AUTHENTICATION_AGE_MAX:
+        raise AUTHENTICATION_NOT_FRESH()
+
+
+def sign(actor: Actor, known: Mapping[int, LoggedRecord], command: SignRecords) -> Sequence[Event]:
+    """Bind the actor's name and a meaning to records and their leaf hashes (21 CFR 11.50, 11.70)."""
+    require_fresh_authentication(actor, command.at)
+    positions = sorted(set(command.positions))
+    if unknown := [position for position in positions if position not in known]:
+        raise UNKNOWN_POSITION(positions=unknown)
+    records = [known[position] for position in positions]
+    for record in records:
+        require_visible(actor, record.tags)
+    return [
+        RecordsSigned(
+            records=tuple(
+                SignedRecord(position=record.position, leaf_hash=base64.b64encode(record.leaf_hash).decode())
+                for record in records
+            ),
+            meaning=command.meaning,
+            printed_name=actor.name,
+            subjects=tuple(sorted(frozenset[str]().union(*(record.named("subject") for record in records)))),
+            sites=tuple(sorted(frozenset[str]().union(*(record.named("site") for record in records)))),
+        )
+    ]
+
+
+def signing(actor: Actor, known: Mapping[int, LoggedRecord]) -> Decider[SignRecords, None]:
+    """The rules of signing for an actor, over the records at the positions that the command names.
+
+    What is recorded never changes, so the decision rests on nothing that could change meanwhile; signatures over the
+    same records only stand in line.
+    """
+
+    def boundary(command: SignRecords) -> Query:
+        return Query(tuple(QueryItem((RecordsSigned.name,), (signed_tag(each),)) for each in set(command.positions)))
+
+    return Decider(
+        boundary=boundary,
+        initial=lambda _: None,
+        evolve=lambda state, _: state,
+        decide=lambda command, _: sign(actor, known, command),
+    )
+
+
+WIDE_TAGS = ("subject:", "site:", "stratum:", "key:")
+"""Tags that many facts share; any other names one thing, as `order:` does a laboratory's order."""
+
+
+def supersedes(later: LoggedRecord, signed: LoggedRecord) -> bool:
+    """Whether an event that was recorded after a signature changes what a signed record says.
+
+    It does when it is of the same type and about the same subject, and either gives a reason, as whoever changes an
+    earlier fact must, or names the same thing by a further tag, as a laboratory does that corrects its own report. What
+    merely goes on, such as the next week's symptoms, supersedes nothing. A signature is never changed.
+    """
+    if later.type != signed.type or later.type == RecordsSigned.name:
+        return False
+    common = later.tags & signed.tags
+    same_thing = any(not tag.startswith(WIDE_TAGS) for tag in common)
+    return any(tag.startswith("subject:") for tag in common) and (later.reason is not None or same_thing)
+
+
+def superseding(signed: Sequence[LoggedRecord], later: Sequence[LoggedRecord]) -> list[int]:
+    """The positions of those later events that change a signed record; empty while the signature is valid."""
+    return [event.position for event in later if any(supersedes(event, record) for record in signed)]

@@ -1,0 +1,105 @@
+"""What the log's Merkle tree proves at a size that it has reached: checkpoints, proofs, what stands beside an export.
+
+Reads the tiles that `projections` keeps; every answer is made from one snapshot of them, fetched in one query.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.audit import merkle
+from services.audit.checkpoint import Checkpoint, SigningKey, sign_checkpoint
+from services.audit.export import Closing
+from services.audit.merkle import NodeSource, Range
+from services.audit.projections import read_tiles
+from services.audit.tiles import node_source, tiles_for
+from services.audit.trail import LeafHash
+from shared.runtime import Runtime
+
+Hash = Annotated[str, Field(description="SHA-256, base64.")]
+
+
+class InclusionProof(BaseModel):
+    """The audit path of one leaf, lowest sibling first (RFC 9162 §2.1.3)."""
+
+    leaf_index: Annotated[int, Field(description="Position − 1.")]
+    tree_size: int
+    leaf_hash: LeafHash
+    root: Hash
+    proof: list[Hash]
+
+
+class ConsistencyProof(BaseModel):
+    """That the tree of `from` leaves is a prefix of that of `to` (RFC 9162 §2.1.4)."""
+
+    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
+
+    first: Annotated[int, Field(alias="from")]
+    last: Annotated[int, Field(alias="to")]
+    root_from: Hash
+    root_to: Hash
+    proof: list[Hash]
+
+
+def log_key(runtime: Runtime) -> SigningKey:
+    """The key that signs the log's checkpoints, under the log's origin."""
+    return SigningKey(runtime.settings.log_origin, runtime.keys.checkpoint())
+
+
+async def signed_checkpoint(session: AsyncSession, size: int, key: SigningKey) -> str:
+    """The checkpoint of the tree of `size` leaves, as a signed note."""
+    node = await _nodes(session, [(0, size)])
+    return sign_checkpoint(Checkpoint(key.name, size, merkle.root(size, node)), key)
+
+
+async def inclusion_proof(session: AsyncSession, position: int, size: int) -> InclusionProof:
+    """That the event at a position is a leaf of the tree of `size` ≥ `position` leaves."""
+    index = position - 1
+    node = await _nodes(session, [(index, index + 1), (0, size), *merkle.inclusion_ranges(index, size)])
+    return InclusionProof(
+        leaf_index=index,
+        tree_size=size,
+        leaf_hash=_base64(node(0, index)),
+        root=_base64(merkle.root(size, node)),
+        proof=[_base64(digest) for digest in merkle.inclusion_proof(index, size, node)],
+    )
+
+
+async def consistency_proof(session: AsyncSession, first: int, last: int) -> ConsistencyProof:
+    """That the tree only grew from `first` to `last` leaves, 0 < `first` ≤ `last`."""
+    node = await _nodes(session, [(0, first), (0, last), *merkle.consistency_ranges(first, last)])
+    return ConsistencyProof(
+        first=first,
+        last=last,
+        root_from=_base64(merkle.root(first, node)),
+        root_to=_base64(merkle.root(last, node)),
+        proof=[_base64(digest) for digest in merkle.consistency_proof(first, last, node)],
+    )
+
+
+async def closing(session: AsyncSession, first: int, last: int, size: int, key: SigningKey) -> Closing:
+    """The closing line of an export of the positions `first` to `last` out of the tree of `size` leaves."""
+    node = await _nodes(session, [(0, size), (0, first - 1), (last, size)])
+    return Closing(
+        checkpoint=sign_checkpoint(Checkpoint(key.name, size, merkle.root(size, node)), key),
+        vkey=str(key.verifier_key),
+        first=first,
+        last=last,
+        left=tuple(node(*place) for place in merkle.cover(0, first - 1)),
+        right=tuple(node(*place) for place in merkle.cover(last, size)),
+    )
+
+
+async def _nodes(session: AsyncSession, ranges: Iterable[Range]) -> NodeSource:
+    """The nodes that the hashes over some ranges of leaves need."""
+    tiles = await read_tiles(await session.connection(), tiles_for(ranges))
+    return node_source(tiles.__getitem__)
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

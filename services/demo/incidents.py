@@ -1,0 +1,93 @@
+"""What nobody had planned: a reaction, a serious event, a transfusion, a mistake of the laboratory, a withdrawal.
+
+Each is dealt to a certain subject of an arm, by its number in the arm, so that a small trial has them as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+from services.demo.people import Person
+from services.demo.treatment import Treatment
+from services.demo.trial import Agenda, Step, Team, Trial
+
+DAY = timedelta(days=1)
+
+MISTAKEN_COUNT = "C2"
+TRANSFUSION_DAY = 37
+HAEMOGLOBIN_BEFORE_G_L = "69"
+SERIOUS_EVENT_DAY = 66
+REDUCTION_DAY = 75
+WITHDRAWAL_DAY = 158
+
+
+class Incidents:
+    """What befalls one subject."""
+
+    def __init__(self, trial: Trial, person: Person, subject: str, treatment: Treatment, number: int) -> None:
+        self._trial = trial
+        self._client = trial.client
+        self._team: Team = trial.teams[person.site]
+        self._person = person
+        self._subject = subject
+        self._treatment = treatment
+        self._is_first, self._is_second = number == 0, number == 1
+
+    async def on_day_0(self, on: date) -> None:
+        """The first infusion brings a fever; and somebody mistypes an order, and a laboratory a subject."""
+        if self._treatment.kind == "msc-infusion" and self._is_first:
+            await self._adverse_event("Infusion related reaction", 1, on, related=True)
+            await self._client.post_refused(
+                self._team.investigator,
+                f"{self._treatment.path}/csa-doses",
+                self._treatment.csa_dose(on),
+                expect=409,
+                what="give ciclosporin in the arm of the cells",
+            )
+        if self._trial.first_time("report on an unknown subject"):
+            await self._report_on_a_stranger(on)
+
+    def plan(self, agenda: Agenda, day_0: date, leave: Step) -> None:
+        """Put what will befall the subject into its agenda; `leave` is the last step of who withdraws."""
+        if self._treatment.kind != "ciclosporin":
+            return
+        if self._is_first:
+            transfuse = partial(self._treatment.transfuse, HAEMOGLOBIN_BEFORE_G_L)
+            agenda.plan(day_0 + TRANSFUSION_DAY * DAY, transfuse)
+            agenda.plan(day_0 + WITHDRAWAL_DAY * DAY, leave)
+        if self._is_second:
+            agenda.plan(day_0 + SERIOUS_EVENT_DAY * DAY, self._serious_event)
+            reduce = partial(self._treatment.reduce_csa, "An infection, and a trough above the range.")
+            agenda.plan(day_0 + REDUCTION_DAY * DAY, reduce)
+
+    def as_first_sent(self, item: str, specimen: Mapping[str, str]) -> dict[str, str]:
+        """The count as the laboratory first sends it: once with the platelets of somebody else."""
+        is_mistaken = item == MISTAKEN_COUNT and "PLT" in specimen and self._trial.first_time("send a mistaken count")
+        return dict(specimen) | ({"PLT": "412"} if is_mistaken else {})
+
+    async def _serious_event(self, on: date) -> None:
+        await self._adverse_event("Lung infection", 3, on, related=True, seriousness=["hospitalisation"])
+
+    async def _adverse_event(
+        self, term: str, grade: int, on: date, *, related: bool, seriousness: list[str] | None = None
+    ) -> dict[str, Any]:
+        body = {
+            "term": term,
+            "grade": grade,
+            "serious": bool(seriousness),
+            "related": related,
+            "seriousness_criteria": seriousness or [],
+            "aware_at": self._team.at(on, 14),
+            "occurred_at": self._team.at(on, 12),
+        }
+        return await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
+
+    async def _report_on_a_stranger(self, on: date) -> None:
+        """Somebody mistyped the subject's number: the message is kept, but nothing of it is believed."""
+        laboratory = self._team.laboratory
+        specimen = {"HGB": "102", "PLT": "187"}
+        message = laboratory.oru(self._person, f"{self._team.site}-999", laboratory.order(), specimen, collected_on=on)
+        await self._client.post_hl7(self._team.lab, message)

@@ -1,0 +1,103 @@
+"""What may be asked of this service: to record a report, to take in a message, to release one that is held."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from services.labs.events import Ground, Label, ResultStatus, Sealed, Sender, Source
+from services.labs.intake import ReadResult
+from services.labs.numerics import Comparator
+from shared.clock import Instant
+from shared.decision import Command
+from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId, Text
+
+REPORTS_MAX = 500
+"""The most reports of one request."""
+
+RESULTS_MAX = 200
+"""The most results of one report."""
+
+Name = Annotated[Label, StringConstraints(min_length=1)]
+
+
+class ReportedResult(BaseModel):
+    """One result as the laboratory measured it: an analyte by the trial's code or by LOINC, in any unit on its list."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"anyOf": [{"required": ["code"]}, {"required": ["loinc"]}]}
+    )
+
+    code: Annotated[Name | None, Field(description="The trial's code of the analyte, or a common name of it.")] = None
+    loinc: Annotated[str | None, Field(pattern=r"^[0-9]{1,7}-[0-9]$")] = None
+    value: Annotated[Measurement | None, Field(description="None for a result that was cancelled or deleted.")] = None
+    comparator: Annotated[Comparator | None, Field(description="The value is a bound: `<` for below it.")] = None
+    unit: Annotated[Label, Field(description="As the laboratory writes it; none is assumed.")] = ""
+    status: Annotated[ResultStatus, Field(description="HL7 table 0085.")]
+    reference_low: Annotated[Measurement | None, Field(description="In the unit of the value.")] = None
+    reference_high: Annotated[Measurement | None, Field(description="In the unit of the value.")] = None
+
+
+class LabReport(Command):
+    """What a laboratory reports of one subject. Sender and message id make it known again when it is sent twice.
+
+    A later word on a result comes in another report of the same sender, subject and `order`.
+    """
+
+    sender: Sender
+    message_id: Name
+    subject: SubjectId
+    collected_at: Annotated[Instant, Field(description="When the specimen was taken.")]
+    reported_at: Annotated[Instant, Field(description="When the laboratory reported.")]
+    order: Annotated[
+        Name | None, Field(description="The laboratory's number of the order; default: the time of collection.")
+    ] = None
+    results: Annotated[tuple[ReportedResult, ...], Field(min_length=1, max_length=RESULTS_MAX)]
+
+
+class TakeInReport(Command):
+    """Record a report whose results have been read, and hold what could not be.
+
+    `subject` is None where the message names none; `grounds` are why something is held, `held` the numbers of the
+    results that are, None for all of the message.
+    """
+
+    subject: SubjectId | None
+    site: SiteId
+    message: str
+    digest: str
+    source: Source
+    sender: Sender
+    message_id: str
+    reported_at: Instant | None
+    results: tuple[ReadResult, ...] = ()
+    unread: int = 0
+    grounds: tuple[Ground, ...] = ()
+    held: tuple[int, ...] | None = ()
+    sealed: Sealed | None = None
+
+
+class Mapping(BaseModel):
+    """What codes and units of a held message mean; `null` for a code that is none of the trial's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    codes: Annotated[dict[Name, AnalyteCode | None], Field(max_length=RESULTS_MAX)] = {}
+    units: Annotated[dict[Name, Name], Field(max_length=RESULTS_MAX)] = {}
+
+
+class Release(Command):
+    """Why a held message is read again, whose it is, and what its codes and units mean."""
+
+    reason: Text
+    subject: Annotated[SubjectId | None, Field(description="Default: the one that the message names.")] = None
+    mapping: Mapping = Mapping()
+
+
+class ReleaseMessage(TakeInReport):
+    """Take in what was held at the position `quarantine`, as read with the mapping."""
+
+    reason: Text
+    quarantine: int
+    mapping: Mapping

@@ -1,0 +1,89 @@
+"""What is asked of the read models: a subject's results, and the messages that are held. Pages go by keyset cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Literal
+
+from sqlalchemy import and_, or_, tuple_
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.labs.domain import UNKNOWN_SUBJECT
+from services.labs.projections import HeldMessage, Result, Subject
+from shared.eventstore.record import format_instant
+from shared.problems import INVALID
+
+VERSION_MAX = 2**31 - 1
+
+
+async def results_of(
+    session: AsyncSession,
+    subject: str,
+    *,
+    code: str | None,
+    collected_from: datetime | None,
+    collected_to: datetime | None,
+    current_only: bool,
+    after: str | None,
+    limit: int,
+) -> tuple[list[Result], str | None]:
+    """A page of the subject's results by collection, analyte and result, its newest version first; and the cursor.
+
+    Both bounds of time belong to the range. Raises UNKNOWN_SUBJECT, or INVALID for what is no cursor.
+    """
+    if await session.get(Subject, subject) is None:
+        raise UNKNOWN_SUBJECT(subject=subject)
+    place = tuple_(col(Result.collected_at), col(Result.code), col(Result.key))
+    question = select(Result).where(Result.subject == subject)
+    if code is not None:
+        question = question.where(Result.code == code)
+    if collected_from is not None:
+        question = question.where(Result.collected_at >= collected_from)
+    if collected_to is not None:
+        question = question.where(Result.collected_at <= collected_to)
+    if current_only:
+        question = question.where(col(Result.current))
+    if after is not None:
+        *before, version = _read_cursor(after)
+        same_result = and_(place == tuple_(*before), col(Result.version) < version)
+        question = question.where(or_(place > tuple_(*before), same_result))
+    order = (col(Result.collected_at), col(Result.code), col(Result.key), col(Result.version).desc())
+    rows = list((await session.exec(question.order_by(*order).limit(limit + 1))).all())
+    return rows[:limit], _cursor(rows[limit - 1]) if len(rows) > limit else None
+
+
+def _cursor(row: Result) -> str:
+    return f"{format_instant(row.collected_at)}~{row.code}~{row.key}~{row.version}"
+
+
+def _read_cursor(cursor: str) -> tuple[datetime, str, str, int]:
+    try:
+        at, code, key, version = cursor.split("~")
+        collected_at, number = datetime.fromisoformat(at), int(version)
+    except ValueError:
+        raise INVALID("query/after: this is no cursor of this list.") from None
+    if collected_at.tzinfo is None or not 0 < number <= VERSION_MAX or "\0" in cursor:
+        raise INVALID("query/after: this is no cursor of this list.")
+    return collected_at, code, key, number
+
+
+async def held_messages(
+    session: AsyncSession,
+    sites: Collection[str] | None,
+    *,
+    state: Literal["held", "released", "all"],
+    after: int,
+    limit: int,
+) -> tuple[list[HeldMessage], int | None]:
+    """A page of the messages that were held at some sites (None: all), in the order of arrival; and the cursor."""
+    question = select(HeldMessage).where(col(HeldMessage.position) > after)
+    if sites is not None:
+        question = question.where(col(HeldMessage.site).in_(sites))
+    if state == "held":
+        question = question.where(col(HeldMessage.released_at).is_(None))
+    elif state == "released":
+        question = question.where(col(HeldMessage.released_at).is_not(None))
+    rows = list((await session.exec(question.order_by(col(HeldMessage.position)).limit(limit + 1))).all())
+    return rows[:limit], rows[limit - 1].position if len(rows) > limit else None

@@ -1,0 +1,70 @@
+"""What the calls of this service answer with."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from services.visits.events import Ground, LineageStatus, OverallResponse
+from services.visits.second_dose import SecondDoseState
+from shared.protocol.language import Measurement, SubjectId
+
+
+class Written(BaseModel):
+    """What was recorded, and where."""
+
+    subject: SubjectId
+    position: Annotated[int, Field(description="The log position of what was recorded.")]
+
+
+class InfusedProduct(Written):
+    """What the infused volume amounts to, and whether that is outside the protocol's tolerance."""
+
+    dose_number: int
+    cells: Annotated[Measurement, Field(description="Viable cells.")]
+    cells_per_kg: Measurement
+    deviation: bool
+
+
+class PreparedDose(BaseModel):
+    """The viable cells to give, and the volume of the product that holds them."""
+
+    cells: Measurement
+    volume_mL: Measurement  # noqa: N815 (the unit's own case)
+
+
+class ReportsDue(BaseModel):
+    """By when an adverse event is to be reported; null where no report is called for."""
+
+    sponsor_by: datetime | None
+    authority_on: Annotated[date | None, Field(description="Last day in the sponsor's zone.")]
+    follow_up_on: Annotated[date | None, Field(description="Last day for the complete report.")]
+
+
+class ReportedAdverseEvent(Written):
+    """The reports that the adverse event calls for."""
+
+    due: ReportsDue
+
+
+class MadeEvaluation(Written):
+    """The response at a timepoint; `inputs` are the positions of the log that it rests on."""
+
+    timepoint: str
+    rule_set: str
+    lineages: dict[str, LineageStatus]
+    grounds: Annotated[dict[str, str], Field(description="Why each lineage has its status.")]
+    progression: bool
+    findings: Annotated[list[str], Field(description="What shows progression.")]
+    response: OverallResponse
+    inputs: list[int]
+
+
+class SecondDose(BaseModel):
+    """Whether the subject may be given a second infusion, and why."""
+
+    subject: SubjectId
+    state: SecondDoseState
+    because: list[Ground]

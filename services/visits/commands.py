@@ -1,0 +1,192 @@
+"""What may be asked about a subject's year. Each command extends the request body it is made from.
+
+The bounds here tell a slip of the pen from a measurement; what the protocol allows stands in the protocol.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, WithJsonSchema
+
+from services.visits.events import ActionTaken, AdverseEventOutcome, Product
+from shared.clock import EARLIEST, LATEST, Instant
+from shared.decision import Command
+from shared.protocol.language import MAGNITUDE_MIN, Code, Measurement, Percentage, SubjectId, Text, Whole
+from shared.protocol.response import Timepoint
+
+
+def _written_date(value: Any) -> Any:  # noqa: ANN401 (whatever JSON holds)
+    if isinstance(value, str) and len(value) != len("2026-05-03"):
+        raise ValueError("a date is written as 2026-05-03")
+    if not isinstance(value, str | date):
+        raise ValueError("a date is written as 2026-05-03")
+    return value
+
+
+CivilDate = Annotated[
+    date,
+    Field(ge=EARLIEST.date(), le=LATEST.date()),
+    BeforeValidator(_written_date),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "format": "date",
+            "pattern": r"^(19|20|21)\d\d-\d\d-\d\d$",
+            "examples": ["2026-05-03"],
+        }
+    ),
+]
+"""A day of the calendar, without a time."""
+
+_SMALLEST = 10.0**MAGNITUDE_MIN
+
+
+def _read_as(pattern: str, *ranges: tuple[float, float]) -> WithJsonSchema:
+    """How a bounded measurement is described: a JSON number in some closed ranges, or a string of such digits."""
+    numbers = [{"type": "number", "minimum": low, "maximum": high} for low, high in ranges]
+    return WithJsonSchema({"anyOf": [*numbers, {"type": "string", "pattern": pattern}]}, mode="validation")
+
+
+WeightKg = Annotated[
+    Measurement, Field(ge=10, le=400), _read_as(r"^([1-9][0-9]|[1-3][0-9]{2})(\.[0-9]{1,3})?$", (10, 400))
+]
+VolumeMl = Annotated[Measurement, Field(ge=1, le=1000), _read_as(r"^[1-9][0-9]{0,2}(\.[0-9]{1,3})?$", (1, 1000))]
+CellsPerMl = Annotated[Measurement, Field(ge=1, le=10**10), _read_as(r"^[1-9][0-9]{0,9}$", (1, 10**10))]
+ViabilityPct = Annotated[Measurement, Field(ge=1, le=100), _read_as(r"^[1-9][0-9]?(\.[0-9]{1,3})?$", (1, 100))]
+EndotoxinEuPerKg = Annotated[
+    Measurement, Field(ge=0, le=1000), _read_as(r"^[0-9]{1,3}(\.[0-9]{1,3})?$", (0, 0), (_SMALLEST, 1000))
+]
+MgPerKgPerDay = Annotated[
+    Measurement, Field(gt=0, le=50), _read_as(r"^([1-9]|[1-4][0-9])(\.[0-9]{1,3})?$", (_SMALLEST, 50))
+]
+HaemoglobinGPerL = Annotated[
+    Measurement, Field(ge=1, le=300), _read_as(r"^([1-9][0-9]?|1[0-9]{2})(\.[0-9]{1,3})?$", (1, 300))
+]
+
+
+class AboutSubject(Command):
+    """What every command here says: whom it is about."""
+
+    subject: SubjectId
+
+
+class Lot(Product):
+    """A lot, as its certificate of analysis describes it; what may be infused is decided by the protocol."""
+
+    lot: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9./_ -]{0,39}$")]
+    cells_per_mL: CellsPerMl  # noqa: N815 (the unit's own case)
+    viability_pct: ViabilityPct
+    cd73_pct: Percentage
+    cd90_pct: Percentage
+    cd105_pct: Percentage
+    negative_markers_pct: Annotated[
+        Percentage, Field(description="The highest of CD45, CD34, CD11b or CD14, CD19 or CD79a, HLA-DR.")
+    ]
+    endotoxin_EU_per_kg: EndotoxinEuPerKg  # noqa: N815
+
+
+class Infusion(Command):
+    """The dose that was given, of which lot, and what the subject weighed."""
+
+    dose_number: Annotated[Whole, Field(ge=1, le=9)]
+    weight_kg: WeightKg
+    volume_mL: VolumeMl  # noqa: N815
+    product: Lot
+
+
+class InfuseProduct(Infusion, AboutSubject):
+    """Record that the subject was given a dose of stem cells."""
+
+
+class SafetyLook(Command):
+    """The look after an infusion that was had."""
+
+    look: Annotated[
+        str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,7}-[1-9]$"), Field(description="Its code in the schedule.")
+    ]
+
+
+class CheckInfusionSafety(SafetyLook, AboutSubject):
+    """Record that the subject was looked at after an infusion; what was seen is an adverse event of its own."""
+
+
+class CiclosporinDose(Command):
+    """The daily dose from now on."""
+
+    mg_per_kg_per_day: MgPerKgPerDay
+
+
+class DoseCiclosporin(CiclosporinDose, AboutSubject):
+    """Record the daily dose that was ordered."""
+
+
+Score = Annotated[Whole, Field(ge=0, le=4, description="From 0 (none) to 4.")]
+
+
+class Symptoms(Command):
+    """The symptoms of one week, counted from day 0."""
+
+    week: Annotated[Whole, Field(ge=1, le=999)]
+    fatigue: Score
+    dyspnoea: Score
+    pallor: Score
+    palpitations: Score
+    dizziness: Score
+
+
+class ScoreSymptoms(Symptoms, AboutSubject):
+    """Record the symptoms of a week."""
+
+
+class BloodTransfusion(Command):
+    """Units of a blood component, and the haemoglobin that they were given for."""
+
+    component: Literal["RBC", "PLT"]
+    units: Annotated[Whole, Field(ge=1, le=50)]
+    haemoglobin_before_g_L: HaemoglobinGPerL | None = None  # noqa: N815
+
+
+class RecordTransfusion(BloodTransfusion, AboutSubject):
+    """Record that the subject was given blood."""
+
+
+class AdverseEvent(Command):
+    """Something untoward, related to the treatment or not. A term, no story: nothing that names a person."""
+
+    term: Annotated[Text, Field(description="As MedDRA or CTCAE names it.")]
+    grade: Annotated[Whole, Field(ge=1, le=5, description="By CTCAE; 5 is death.")]
+    serious: StrictBool
+    seriousness_criteria: Annotated[
+        tuple[Code, ...], Field(max_length=10, description="By the protocol; at least one where it is serious.")
+    ] = ()
+    related: Annotated[StrictBool, Field(description="Whether the treatment is suspected.")]
+    expected: Annotated[StrictBool, Field(description="By the reference safety information.")] = False
+    infusion_reaction: StrictBool = False
+    aware_at: Annotated[Instant, Field(description="When the sponsor became aware of it.")]
+    onset_on: CivilDate | None = None
+    outcome: AdverseEventOutcome | None = None
+    action_taken: ActionTaken | None = None
+
+
+class ReportAdverseEvent(AdverseEvent, AboutSubject):
+    """Record an adverse event and settle by when it is to be reported."""
+
+
+class Evaluation(Command):
+    """The time of the evaluation."""
+
+    timepoint: Timepoint
+
+
+class EvaluateSubject(Evaluation, AboutSubject):
+    """Judge the response at a timepoint from what the log holds."""
+
+
+class ConcludeSecondDose(AboutSubject):
+    """Settle whether the subject may be given the second infusion, as things stand."""
+
+
+class ReviewEvaluations(AboutSubject):
+    """See whether the subject's evaluations still rest on what the laboratories say."""

@@ -1,0 +1,237 @@
+"""The rules of a subject's year: which dose is given to whom, and what may be recorded as observed.
+
+Pure functions. Who a record may be made about at all stands in `subject`; who gets a second dose in `second_dose`; how
+the response is judged in `evaluation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from services.visits import dosing, safety
+from services.visits.commands import (
+    CheckInfusionSafety,
+    DoseCiclosporin,
+    InfuseProduct,
+    RecordTransfusion,
+    ReportAdverseEvent,
+    ScoreSymptoms,
+)
+from services.visits.events import (
+    AdverseEventReported,
+    CiclosporinDosed,
+    InfusionSafetyChecked,
+    Product,
+    ProductInfused,
+    SymptomsScored,
+    TransfusionGiven,
+)
+from services.visits.schedule import safety_looks, symptom_item
+from services.visits.second_dose import NEEDS as SECOND_DOSE_NEEDS
+from services.visits.second_dose import conclusion, grounds, second_dose_of
+from services.visits.subject import (
+    FIRST,
+    OTHER_TREATMENT,
+    SECOND,
+    Subject,
+    require_followed,
+    require_randomized,
+    require_treated_by,
+    subject_decider,
+)
+from shared.decision import Decider
+from shared.events import Event
+from shared.problems import REASON_REQUIRED, refusal
+from shared.protocol import Protocol
+from shared.protocol.language import site_of
+
+DOSE_GIVEN = refusal("dose-already-given", 409, "The dose of this number has been given.")
+DOSE_NOT_PLANNED = refusal("dose-not-planned", 409, "The protocol has no dose of this number.")
+FIRST_DOSE_MISSING = refusal("first-dose-missing", 409, "The first dose has not been given.")
+SECOND_DOSE_NOT_ELIGIBLE = refusal("second-dose-not-eligible", 409, "The subject is not eligible for a second dose.")
+LOT_NOT_RELEASED = refusal("lot-not-released", 409, "The lot fails criteria of product release.")
+LOOK_NOT_PLANNED = refusal("look-not-planned", 409, "No infusion of the subject is followed by this look.")
+WEEK_NOT_PLANNED = refusal("week-not-planned", 422, "The protocol asks for no symptoms in this week.")
+SERIOUSNESS_INVALID = refusal(
+    "seriousness-invalid", 422, "A serious event meets criteria of the protocol, any other event none."
+)
+
+
+# Treatment.
+
+
+def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequence[Event]:
+    """A dose is given once, of a lot that fails no criterion of release, and a second one only to who is eligible.
+
+    Whether what was given keeps to the protocol's dose is recorded, not enforced: it has been given.
+    """
+    require_treated_by(protocol, subject, "msc-infusion")
+    if protocol.dose is None:
+        raise OTHER_TREATMENT(arm=subject.arm)
+    if command.dose_number in subject.infusions:
+        raise DOSE_GIVEN(dose_number=command.dose_number)
+    conclusions = _required_before(protocol, command, subject)
+    if failed := protocol.failed_release(command.product.model_dump()):
+        raise LOT_NOT_RELEASED(failed_criteria=list(failed))
+    delivered = dosing.deliver(
+        protocol.dose,
+        weight_kg=command.weight_kg,
+        volume_mL=command.volume_mL,
+        cells_per_mL=command.product.cells_per_mL,
+        viability_pct=command.product.viability_pct,
+    )
+    return [
+        *conclusions,
+        ProductInfused(
+            subject=command.subject,
+            site=site_of(command.subject),
+            dose_number=command.dose_number,
+            weight_kg=command.weight_kg,
+            volume_mL=command.volume_mL,
+            product=Product(**dict(command.product)),
+            cells=delivered.cells,
+            cells_per_kg=delivered.cells_per_kg,
+            deviation=delivered.deviation,
+        ),
+    ]
+
+
+def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequence[Event]:
+    """What must stand in the log before a dose of that number: nothing for the first, eligibility for the second.
+
+    A policy records the eligibility a moment after the evaluation. Who is faster than that records it with the dose.
+    """
+    if command.dose_number == FIRST:
+        return []
+    if command.dose_number != SECOND or protocol.second_dose is None:
+        raise DOSE_NOT_PLANNED(dose_number=command.dose_number)
+    if FIRST not in subject.infusions:
+        raise FIRST_DOSE_MISSING()
+    decision = second_dose_of(protocol, subject, protocol.civil_date(command.at, subject.site))
+    if decision.state != "eligible":
+        because = [ground.model_dump() for ground in grounds(decision)]
+        raise SECOND_DOSE_NOT_ELIGIBLE(state=decision.state, because=because)
+    return conclusion(command.subject, subject, decision)
+
+
+def infusion(protocol: Protocol) -> Decider[InfuseProduct, Subject]:
+    """The rules of infusion under a protocol."""
+    return subject_decider(lambda command, subject: infuse(protocol, command, subject), *SECOND_DOSE_NEEDS)
+
+
+def check_infusion_safety(protocol: Protocol, command: CheckInfusionSafety, subject: Subject) -> Sequence[Event]:
+    """A look that the protocol asks for after an infusion that was given; to have had it twice is to have had it."""
+    arm = require_followed(subject)
+    if command.look not in safety_looks(protocol, arm, subject.infusions):
+        raise LOOK_NOT_PLANNED(look=command.look)
+    if command.look in subject.looks:
+        return []
+    return [InfusionSafetyChecked(subject=command.subject, site=site_of(command.subject), look=command.look)]
+
+
+def infusion_safety(protocol: Protocol) -> Decider[CheckInfusionSafety, Subject]:
+    """The rules of the looks after an infusion under a protocol."""
+    return subject_decider(
+        lambda command, subject: check_infusion_safety(protocol, command, subject),
+        ProductInfused,
+        InfusionSafetyChecked,
+    )
+
+
+def dose_ciclosporin(protocol: Protocol, command: DoseCiclosporin, subject: Subject) -> Sequence[Event]:
+    """The first daily dose or a changed one. It may differ from the protocol's: it follows trough and creatinine."""
+    require_treated_by(protocol, subject, "ciclosporin")
+    site, dose = site_of(command.subject), command.mg_per_kg_per_day
+    return [CiclosporinDosed(subject=command.subject, site=site, mg_per_kg_per_day=dose)]
+
+
+def ciclosporin(protocol: Protocol) -> Decider[DoseCiclosporin, Subject]:
+    """The rules of ciclosporin under a protocol."""
+    return subject_decider(lambda command, subject: dose_ciclosporin(protocol, command, subject))
+
+
+# Observation.
+
+
+def score_symptoms(protocol: Protocol, command: ScoreSymptoms, subject: Subject) -> Sequence[Event]:
+    """One score a week. Another score of the same week replaces it and needs a reason; the same one changes nothing."""
+    arm = require_followed(subject)
+    if symptom_item(protocol, arm, command.week) is None:
+        raise WEEK_NOT_PLANNED(week=command.week)
+    scored = SymptomsScored(
+        subject=command.subject,
+        site=site_of(command.subject),
+        week=command.week,
+        fatigue=command.fatigue,
+        dyspnoea=command.dyspnoea,
+        pallor=command.pallor,
+        palpitations=command.palpitations,
+        dizziness=command.dizziness,
+    )
+    earlier = subject.symptoms.get(command.week)
+    if earlier == scored:
+        return []
+    if earlier is not None and command.reason is None:
+        raise REASON_REQUIRED(f"The symptoms of week {command.week} have been scored before.")
+    return [scored]
+
+
+def symptoms(protocol: Protocol) -> Decider[ScoreSymptoms, Subject]:
+    """The rules of symptom scores under a protocol."""
+    return subject_decider(lambda command, subject: score_symptoms(protocol, command, subject), SymptomsScored)
+
+
+def record_transfusion(command: RecordTransfusion, subject: Subject) -> Sequence[Event]:
+    """Blood that was given, also before treatment began: a reduction is judged against the weeks before day 0."""
+    require_followed(subject)
+    return [
+        TransfusionGiven(
+            subject=command.subject,
+            site=site_of(command.subject),
+            component=command.component,
+            units=command.units,
+            haemoglobin_before_g_L=command.haemoglobin_before_g_L,
+        )
+    ]
+
+
+TRANSFUSION: Decider[RecordTransfusion, Subject] = subject_decider(record_transfusion)
+
+
+def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> Sequence[Event]:
+    """Taken from anybody who was randomized: safety is followed also after a withdrawal (ICH E2A).
+
+    Raises SERIOUSNESS_INVALID where the criteria do not bear out what `serious` says, are none of the protocol's, or a
+    fatal event is called not serious.
+    """
+    require_randomized(subject)
+    rules, criteria = protocol.safety, set(command.seriousness_criteria)
+    fatal = command.grade >= rules.fatal_grade or command.outcome == "fatal"
+    if command.serious != bool(criteria) or not criteria <= set(rules.seriousness_criteria):
+        raise SERIOUSNESS_INVALID(criteria=list(rules.seriousness_criteria))
+    if fatal and not command.serious:
+        raise SERIOUSNESS_INVALID("A fatal event is serious.", criteria=list(rules.seriousness_criteria))
+    due = safety.due(
+        protocol,
+        aware_at=command.aware_at,
+        grade=command.grade,
+        serious=command.serious,
+        related=command.related,
+        expected=command.expected,
+        seriousness_criteria=command.seriousness_criteria,
+    )
+    return [
+        AdverseEventReported(
+            site=site_of(command.subject),
+            fatal=fatal,
+            sponsor_by=due.sponsor_by,
+            authority_on=due.authority_on,
+            follow_up_on=due.follow_up_on,
+            **command.model_dump(exclude={"occurred_at", "reason"}),
+        )
+    ]
+
+
+def adverse_events(protocol: Protocol) -> Decider[ReportAdverseEvent, Subject]:
+    """The rules of adverse events under a protocol."""
+    return subject_decider(lambda command, subject: report_adverse_event(protocol, command, subject))

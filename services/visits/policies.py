@@ -1,0 +1,44 @@
+"""What follows by itself: eligibility for the second dose, and the review of evaluations after a corrected result."""
+
+from __future__ import annotations
+
+from services.labs.events import LabReportRecorded
+from services.randomization.events import SubjectWithdrawn
+from services.visits.commands import ConcludeSecondDose, ReviewEvaluations
+from services.visits.evaluation import evaluation_review
+from services.visits.events import AdverseEventReported, EvaluationInputsChanged, ProductInfused, SubjectEvaluated
+from services.visits.second_dose import second_dose
+from shared.policy import Policy, Reaction
+
+
+async def conclude_second_dose(reaction: Reaction) -> None:
+    """Conclude as of the day of what happened, so that a policy that comes late concludes the same."""
+    match reaction.recorded.event:
+        case (
+            ProductInfused(subject=subject)
+            | SubjectEvaluated(subject=subject)
+            | EvaluationInputsChanged(subject=subject)
+            | AdverseEventReported(subject=subject)
+            | SubjectWithdrawn(subject=subject)
+        ):
+            command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
+            await reaction.handle(second_dose(reaction.runtime.protocol), command)
+
+
+async def review_evaluations(reaction: Reaction) -> None:
+    """A result that takes the place of an earlier one may be one that an evaluation rests on."""
+    match reaction.recorded.event:
+        case LabReportRecorded(subject=subject, results=results) if any(
+            result.current and result.supersedes is not None for result in results
+        ):
+            await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+
+
+POLICIES = (
+    Policy(
+        name="second-dose",
+        reacts_to=(ProductInfused, SubjectEvaluated, EvaluationInputsChanged, AdverseEventReported, SubjectWithdrawn),
+        react=conclude_second_dose,
+    ),
+    Policy(name="evaluation-review", reacts_to=(LabReportRecorded,), react=review_evaluations),
+)

@@ -1,0 +1,223 @@
+"""Who a record may be made about: what the rules of this service know of a subject, and what bars any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from typing import TypeVar
+
+from services.labs.events import LabReportRecorded, LabResult
+from services.randomization.events import (
+    EligibilityAssessed,
+    SubjectRandomized,
+    SubjectScreened,
+    SubjectWithdrawn,
+)
+from services.visits.commands import AboutSubject
+from services.visits.events import (
+    AdverseEventReported,
+    CiclosporinDosed,
+    EvaluationInputsChanged,
+    InfusionSafetyChecked,
+    ProductInfused,
+    SecondDoseEligible,
+    SecondDoseIneligible,
+    SubjectEvaluated,
+    SymptomsScored,
+    TransfusionGiven,
+)
+from services.visits.schedule import anchor_on
+from shared.decision import Decider
+from shared.events import Event, Recorded
+from shared.eventstore.model import Query, QueryItem
+from shared.identity import Role
+from shared.problems import Refusal, refusal
+from shared.protocol import Anchor, Protocol
+
+# Two refusals of randomization, in the same words.
+UNKNOWN_SUBJECT = Refusal("unknown-subject", 404, "No subject bears this number.")
+WITHDRAWN = Refusal("subject-withdrawn", 409, "The subject has withdrawn.")
+
+NOT_RANDOMIZED = refusal("not-randomized", 409, "The subject has not been randomized.")
+OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
+
+FIRST, SECOND = 1, 2
+"""Dose numbers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """When something happened to the subject, and where in the log it stands."""
+
+    at: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """An evaluation, when and where it was recorded, by whom, and what a correction has changed of it since.
+
+    `outdated_by` is the position of the change under which it would now come out otherwise.
+    """
+
+    event: SubjectEvaluated
+    happened: Happened
+    by_investigator: bool
+    changed: EvaluationInputsChanged | None = None
+    outdated_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What has happened to one subject, as far as a rule has asked for it."""
+
+    site: str = ""
+    arm: str | None = None
+    randomized_at: datetime | None = None
+    screening: tuple[EligibilityAssessed, Happened] | None = None
+    left: Mapping[str, int] = field(default_factory=dict)
+    died: int | None = None
+    infusions: Mapping[int, Happened] = field(default_factory=dict)
+    looks: frozenset[str] = frozenset()
+    ciclosporin_began_at: datetime | None = None
+    may_have_second_dose: bool | None = None
+    symptoms: Mapping[int, SymptomsScored] = field(default_factory=dict)
+    transfusions: tuple[tuple[TransfusionGiven, Happened], ...] = ()
+    adverse_events: tuple[tuple[AdverseEventReported, Happened], ...] = ()
+    results: Mapping[str, tuple[LabResult, int]] = field(default_factory=dict)
+    evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
+
+    @property
+    def known(self) -> bool:
+        return bool(self.site)
+
+
+STANDING: tuple[type[Event], ...] = (SubjectScreened, SubjectRandomized, SubjectWithdrawn)
+"""The events that every rule has to have seen: who is in the trial, in which arm, and who has left."""
+
+C = TypeVar("C", bound=AboutSubject)
+
+
+def subject_query(subject: str, *needs: type[Event]) -> Query:
+    """The subject's standing, and the kinds of events about it that a rule needs."""
+    return Query((QueryItem(types=tuple(event.name for event in (*STANDING, *needs)), tags=(f"subject:{subject}",)),))
+
+
+def subject_decider(decide: Callable[[C, Subject], Sequence[Event]], *needs: type[Event]) -> Decider[C, Subject]:
+    """A rule about one subject that has to have seen its standing and those kinds of events."""
+    return Decider(
+        boundary=lambda command: subject_query(command.subject, *needs),
+        initial=lambda _: Subject(),
+        evolve=evolve,
+        decide=decide,
+    )
+
+
+def require_randomized(subject: Subject) -> str:
+    """The arm of a subject that is in the trial, or was."""
+    if not subject.known:
+        raise UNKNOWN_SUBJECT()
+    if subject.arm is None:
+        raise NOT_RANDOMIZED()
+    return subject.arm
+
+
+def require_followed(subject: Subject) -> str:
+    """The arm of a subject that has not left the study."""
+    arm = require_randomized(subject)
+    if "study" in subject.left:
+        raise WITHDRAWN()
+    return arm
+
+
+def require_treated_by(protocol: Protocol, subject: Subject, treatment: str) -> None:
+    """Raise unless the subject is to be given the treatment."""
+    arm = require_followed(subject)
+    if protocol.arm(arm).treatment != treatment:
+        raise OTHER_TREATMENT(arm=arm)
+    if "treatment" in subject.left:
+        raise WITHDRAWN("The subject has withdrawn from the treatment.")
+
+
+def day_0_of(protocol: Protocol, subject: Subject) -> date | None:
+    """Day 0 of a randomized subject, in its site's zone; None for any other."""
+    if subject.arm is None:
+        return None
+    first = subject.infusions.get(FIRST)
+    instants: dict[Anchor, datetime | None] = {
+        "first-infusion": first.at if first else None,
+        "first-csa-dose": subject.ciclosporin_began_at,
+        "randomization": subject.randomized_at,
+    }
+    milestones = {name: protocol.civil_date(at, subject.site) for name, at in instants.items() if at is not None}
+    return anchor_on(protocol, subject.arm, milestones)
+
+
+def evolve(subject: Subject, recorded: Recorded) -> Subject:
+    """The subject after one more event."""
+    for part in (_standing, _treatment, _observation, _response):
+        subject = part(subject, recorded)
+    return subject
+
+
+def _standing(subject: Subject, recorded: Recorded) -> Subject:
+    match recorded.event:
+        case SubjectScreened(site=site):
+            return replace(subject, site=site)
+        case EligibilityAssessed() as assessed:
+            return replace(subject, screening=(assessed, Happened(recorded.occurred_at, recorded.position)))
+        case SubjectRandomized(arm=arm):
+            return replace(subject, arm=arm, randomized_at=recorded.occurred_at)
+        case SubjectWithdrawn(scope=scope):
+            return replace(subject, left={**subject.left, scope: recorded.position})
+        case _:
+            return subject
+
+
+def _treatment(subject: Subject, recorded: Recorded) -> Subject:
+    match recorded.event:
+        case ProductInfused(dose_number=number):
+            given = Happened(recorded.occurred_at, recorded.position)
+            return replace(subject, infusions={**subject.infusions, number: given})
+        case InfusionSafetyChecked(look=look):
+            return replace(subject, looks=subject.looks | {look})
+        case CiclosporinDosed():
+            began_at = min(recorded.occurred_at, subject.ciclosporin_began_at or recorded.occurred_at)
+            return replace(subject, ciclosporin_began_at=began_at)
+        case SecondDoseEligible():
+            return replace(subject, may_have_second_dose=True)
+        case SecondDoseIneligible():
+            return replace(subject, may_have_second_dose=False)
+        case _:
+            return subject
+
+
+def _observation(subject: Subject, recorded: Recorded) -> Subject:
+    happened = Happened(recorded.occurred_at, recorded.position)
+    match recorded.event:
+        case SymptomsScored(week=week) as scored:
+            return replace(subject, symptoms={**subject.symptoms, week: scored})
+        case TransfusionGiven() as given:
+            return replace(subject, transfusions=(*subject.transfusions, (given, happened)))
+        case AdverseEventReported(fatal=fatal) as reported:
+            died = recorded.position if fatal else subject.died
+            return replace(subject, died=died, adverse_events=(*subject.adverse_events, (reported, happened)))
+        case LabReportRecorded(results=results):
+            current = {result.key: (result, recorded.position) for result in results if result.current}
+            return replace(subject, results={**subject.results, **current})
+        case _:
+            return subject
+
+
+def _response(subject: Subject, recorded: Recorded) -> Subject:
+    match recorded.event:
+        case SubjectEvaluated(timepoint=timepoint) as event:
+            happened = Happened(recorded.occurred_at, recorded.position)
+            evaluated = Evaluated(event, happened, by_investigator=recorded.by["role"] == Role.INVESTIGATOR)
+        case EvaluationInputsChanged(timepoint=timepoint) as event if timepoint in subject.evaluations:
+            outdated_by = recorded.position if event.outcome_changed else None
+            evaluated = replace(subject.evaluations[timepoint], changed=event, outdated_by=outdated_by)
+        case _:
+            return subject
+    return replace(subject, evaluations={**subject.evaluations, timepoint: evaluated})

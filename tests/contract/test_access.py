@@ -1,0 +1,54 @@
+"""No route answers without a token; and each answers a role that may not with 403, before anything else."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from shared.identity import Role
+from tests.contract.test_openapi import OPERATIONS
+from tests.journeys.trial import As, Trial
+
+ROUTES = sorted(
+    (each.method.upper(), re.sub(r"\{subject\}", "01-001", re.sub(r"\{(?!subject)[a-z_]+\}", "1", each.path)))
+    for each in OPERATIONS
+    if not each.is_open
+)
+
+BAD_CREDENTIALS = {
+    "none": {},
+    "another scheme": {"Authorization": "Basic dXNlcjpwYXNz"},
+    "no token": {"Authorization": "Bearer not-a-token"},
+}
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize("credentials", BAD_CREDENTIALS.values(), ids=BAD_CREDENTIALS)
+async def test_who_has_no_token_learns_nothing(
+    trial: Trial, method: str, path: str, credentials: dict[str, str]
+) -> None:
+    async with httpx.AsyncClient(base_url=trial.url) as client:
+        response = await client.request(method, path, headers=credentials, json={} if method == "POST" else None)
+    assert response.status_code == 401, response.text
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+
+
+# Reviews and signatures are the readers' own; every other POST records a clinical fact.
+CLINICAL = [path for method, path in ROUTES if method == "POST" and not path.startswith("/audit/")]
+
+
+@pytest.mark.parametrize("path", CLINICAL)
+@pytest.mark.parametrize("role", [Role.STATISTICIAN, Role.MONITOR, Role.REGULATOR])
+async def test_who_reads_alone_writes_no_clinical_fact(speaking_as: As, role: Role, path: str) -> None:
+    response = await speaking_as(role).post(path, json={})
+    assert response.status_code == 403
+    assert response.json()["type"] == "/problems/forbidden"
+
+
+@pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "GET" and "/labs/" not in path])
+async def test_a_lab_system_reads_nothing_of_the_trial(speaking_as: As, path: str) -> None:
+    if path.startswith(("/audit/checkpoint", "/audit/key", "/audit/proofs")):
+        pytest.skip("the proof of the log is for everybody who holds a token")
+    assert (await speaking_as(Role.LAB, "01").get(path)).status_code == 403

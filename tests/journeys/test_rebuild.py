@@ -1,0 +1,49 @@
+"""Read models are disposable: thrown away and filled again from the log, every row is as it was."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import Table, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.app import SERVICES
+from shared.identity import Role
+from shared.projection import Projection, read_progress, rebuild
+from shared.runtime import open_runtime
+from tests.journeys.subjects import a_bit_of_everything
+from tests.journeys.trial import As, Trial
+
+
+async def rows_of(engine: AsyncEngine, projection: Projection) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table of a read model."""
+
+    async def rows(table: Table) -> list[tuple[Any, ...]]:
+        async with engine.connect() as connection:
+            return [tuple(row) for row in await connection.execute(select(table).order_by(*table.primary_key))]
+
+    tables = [table for table in projection.metadata.sorted_tables if table is not projection.progress]
+    return {table.name: await rows(table) for table in tables}
+
+
+async def caught_up(engine: AsyncEngine, projection: Projection, head: int) -> None:
+    while True:
+        async with engine.begin() as connection:
+            if await read_progress(connection, projection.progress, projection.name) >= head:
+                return
+        await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_rebuilt_read_model_equals_the_live_one(trial: Trial, speaking_as: As, site: str, name: str) -> None:
+    await a_bit_of_everything(speaking_as(Role.ADMIN), site)
+    projection = SERVICES[name].projection
+    async with open_runtime(trial.settings) as runtime:
+        await caught_up(runtime.engine, projection, await runtime.log.head())
+        live = await rows_of(runtime.engine, projection)
+        assert any(live.values())
+        events, _ = await rebuild(projection, runtime.log, runtime.engine)
+        assert events > 0
+        assert await rows_of(runtime.engine, projection) == live

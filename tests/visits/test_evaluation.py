@@ -1,0 +1,210 @@
+"""Evaluations on what the log holds: when they are open, what they rest on, and when they hold no longer."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.visits import evaluation
+from services.visits.commands import EvaluateSubject, ReviewEvaluations
+from services.visits.events import EvaluationInputsChanged, SubjectEvaluated
+from services.visits.subject import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN
+from shared.problems import REASON_REQUIRED, Refusal
+from shared.protocol import load_protocol
+from tests.randomization.examples import ready_to_randomize
+from tests.scenario import DAY_0, At, Scenario, given
+from tests.visits.examples import (
+    BASELINE,
+    MSC,
+    RESPONSE,
+    SCREENED_WITH_FINDINGS,
+    History,
+    S,
+    collected,
+    counted,
+    dosed,
+    evaluated,
+    happened,
+    in_arm,
+    infused,
+    left,
+    transfused,
+)
+
+PROTOCOL = load_protocol()
+EVALUATION = evaluation.evaluation(PROTOCOL)
+REVIEW = evaluation.evaluation_review(PROTOCOL)
+
+TREATED = happened(*MSC, *BASELINE, infused(), *RESPONSE)
+"""Positions: screened 1, randomized 2, counts 3 and 4, infused 5, counts 6 to 8."""
+
+INPUTS = (3, 4, 6, 7, 8)
+
+
+def evaluate(timepoint: str = "M3", days: float = 93, reason: str | None = None) -> EvaluateSubject:
+    return EvaluateSubject(subject=S, timepoint=timepoint, occurred_at=DAY_0 + timedelta(days=days), reason=reason)
+
+
+def only(history: Scenario, command: EvaluateSubject) -> SubjectEvaluated:
+    result = history.when(EVALUATION, command)
+    assert result.problem is None, result.problem
+    (event,) = result.events
+    assert isinstance(event, SubjectEvaluated)
+    return event
+
+
+def test_a_rise_that_lasts_is_an_improvement_and_names_what_it_rests_on() -> None:
+    given(*TREATED).when(EVALUATION, evaluate()).records(evaluated(inputs=INPUTS))
+
+
+def test_a_rise_of_one_month_is_provisional_until_a_later_count_confirms_it() -> None:
+    late = collected(30, counted(3, HGB="95", PLT="150", NEUT="1.9"))
+    history = happened(*MSC, *BASELINE, infused(), late, *RESPONSE[1:], At(evaluated(hi_e="provisional"), 93))
+    month_4 = collected(122, counted(6, HGB="104", PLT="150", NEUT="1.9"))
+    first = only(given(*history[:-1]), evaluate())
+    assert (first.lineages["HI-E"], first.response) == ("provisional", "SD")
+    again = only(given(*history, month_4), evaluate(days=122, reason="the count of month 4 is there"))
+    assert (again.lineages["HI-E"], again.response, again.inputs) == ("confirmed", "HI", (3, 4, 7, 8, 10))
+
+
+def test_counts_of_later_days_are_not_known_yet() -> None:
+    history = given(*TREATED, collected(120, counted(6, HGB="70", PLT="150", NEUT="1.9")))
+    assert only(history, evaluate()).inputs == INPUTS
+
+
+def test_ciclosporins_day_0_is_that_of_its_first_dose() -> None:
+    history = happened(*in_arm("CSA"), *BASELINE, At(dosed("4"), 5), dosed(), *RESPONSE)
+    assert only(given(*history), evaluate()).response == "HI"
+
+
+def test_an_evaluation_is_open_from_the_first_day_of_its_window() -> None:
+    history = given(*TREATED)
+    history.when(EVALUATION, evaluate(days=76)).rejects(evaluation.EVALUATION_NOT_OPEN, opens_on="2026-03-19")
+    assert only(history, evaluate(days=77)).timepoint == "M3"
+
+
+def test_until_treatment_begins_the_window_is_counted_from_randomization() -> None:
+    assert only(given(*MSC), evaluate(days=77)).response == "NE"
+
+
+def test_the_last_timepoint_of_the_protocol_is_the_final_one() -> None:
+    assert [only(given(*TREATED), evaluate(each, days=365)).final for each in ("M3", "M6", "M12")] == [
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_time_that_the_protocol_does_not_plan_is_refused() -> None:
+    given(*TREATED).when(EVALUATION, evaluate("M9", days=300)).rejects(
+        evaluation.TIMEPOINT_NOT_PLANNED, timepoints=["M3", "M6", "M12"]
+    )
+
+
+def test_a_second_evaluation_of_a_timepoint_needs_a_reason() -> None:
+    history = given(*TREATED, At(evaluated(inputs=INPUTS), 93))
+    history.when(EVALUATION, evaluate(days=94)).rejects(REASON_REQUIRED)
+    history.when(EVALUATION, evaluate(days=94, reason="a count was corrected")).records(evaluated(inputs=INPUTS))
+
+
+def test_a_transfusion_washes_out_the_haemoglobin_after_it() -> None:
+    history = happened(*TREATED, At(transfused(), 85))
+    event = only(given(*history), evaluate())
+    assert (event.lineages["HI-E"], event.grounds["HI-E"]) == ("not-evaluable", "count-missing")
+
+
+@pytest.mark.parametrize("status", ["P", "X", "D", "W"])
+def test_a_result_that_is_not_final_is_nothing_to_rest_on(status: Any) -> None:
+    value = "102" if status == "P" else None
+    last = collected(91, counted(5, status, HGB=value))
+    event = only(given(*TREATED[:-1], last), evaluate())
+    assert (event.lineages["HI-E"], event.inputs) == ("not-evaluable", (3, 4))
+
+
+def test_a_corrected_result_takes_the_place_of_the_first() -> None:
+    corrected = collected(91, counted(5, "C", supersedes=8, HGB="88"))
+    event = only(given(*TREATED, corrected), evaluate())
+    assert (event.lineages["HI-E"], event.inputs) == ("not-met", (3, 4, 9))
+
+
+def test_a_preliminary_word_on_a_final_result_changes_nothing() -> None:
+    late = collected(91, counted(5, "P", current=False, HGB="60"))
+    given(*TREATED, late).when(EVALUATION, evaluate()).records(evaluated(inputs=INPUTS))
+
+
+def test_blasts_of_screening_are_the_baseline_where_no_marrow_was_reported() -> None:
+    history = happened(
+        *SCREENED_WITH_FINDINGS, *BASELINE, infused(), *RESPONSE, collected(90, counted(7, BLAST_BM="6"))
+    )
+    event = only(given(*history), evaluate())
+    assert (event.response, event.findings, event.inputs) == ("PD", ("blasts-increased",), (2, 4, 5, 7, 8, 9, 10))
+
+
+def test_a_marrow_of_the_laboratory_goes_before_the_findings_of_screening() -> None:
+    before = collected(-5, counted(8, BLAST_BM="4.5"))
+    history = happened(*SCREENED_WITH_FINDINGS, before, infused(), collected(90, counted(7, BLAST_BM="6")))
+    assert only(given(*history), evaluate()).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("history", "refusal"),
+    [((), UNKNOWN_SUBJECT), (ready_to_randomize(S), NOT_RANDOMIZED), (happened(*MSC, left("study")), WITHDRAWN)],
+)
+def test_only_who_is_followed_is_evaluated(history: History, refusal: Refusal) -> None:
+    given(*history).when(EVALUATION, evaluate()).rejects(refusal)
+
+
+class TestReview:
+    """What a corrected result means for the evaluations that were made before it."""
+
+    COMMAND = ReviewEvaluations(subject=S)
+    EVALUATED = happened(*TREATED, At(evaluated(inputs=INPUTS), 93))
+
+    def changed(
+        self, inputs: tuple[int, ...], hi_e: Any = "confirmed", response: Any = "HI"
+    ) -> EvaluationInputsChanged:
+        return EvaluationInputsChanged(
+            subject=S,
+            site="01",
+            timepoint="M3",
+            evaluation=9,
+            inputs=inputs,
+            lineages=evaluated(hi_e=hi_e).lineages,
+            progression=False,
+            response=response,
+            outcome_changed=hi_e != "confirmed",
+        )
+
+    def corrected(self, haemoglobin_g_L: str) -> At:  # noqa: N803
+        return collected(61, counted(4, "C", supersedes=7, HGB=haemoglobin_g_L))
+
+    def test_without_a_correction_there_is_nothing_to_note(self) -> None:
+        given(*self.EVALUATED).when(REVIEW, self.COMMAND).records()
+
+    def test_a_correction_of_a_result_that_it_does_not_rest_on_is_not_noted(self) -> None:
+        creatinine = collected(61, counted(9, "C", supersedes=2, CREAT="80"))
+        given(*self.EVALUATED, creatinine).when(REVIEW, self.COMMAND).records()
+
+    def test_a_correction_that_leaves_the_outcome_is_noted_once(self) -> None:
+        history = happened(*self.EVALUATED, self.corrected("104"))
+        noted = self.changed(inputs=(3, 4, 6, 8, 10))
+        given(*history).when(REVIEW, self.COMMAND).records(noted)
+        given(*history, noted).when(REVIEW, self.COMMAND).records()
+
+    def test_a_correction_that_turns_the_outcome_is_noted_with_the_new_one(self) -> None:
+        turned = self.changed(inputs=(3, 4, 8), hi_e="provisional", response="SD")
+        given(*self.EVALUATED, self.corrected("90")).when(REVIEW, self.COMMAND).records(turned)
+
+    def test_a_correction_of_the_correction_is_noted_again(self) -> None:
+        turned = self.changed(inputs=(3, 4, 8), hi_e="provisional", response="SD")
+        history = happened(*self.EVALUATED, self.corrected("90"), turned, self.corrected("104"))
+        given(*history).when(REVIEW, self.COMMAND).records(self.changed(inputs=(3, 4, 6, 8, 12)))
+
+    def test_a_result_of_a_later_day_is_none_that_the_evaluation_could_have_known(self) -> None:
+        later = collected(100, counted(9, "C", supersedes=2, HGB="60"))
+        given(*self.EVALUATED, later).when(REVIEW, self.COMMAND).records()
+
+    def test_who_is_not_in_the_trial_has_nothing_to_review(self) -> None:
+        given().when(REVIEW, self.COMMAND).records()

@@ -33,6 +33,7 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",

@@ -12,15 +12,19 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from services.app import SERVICES
 from shared.embedded import embedded_postgresql
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.memory import MemoryLog
 from shared.eventstore.migrations import LOG
+from shared.keystore import KEYSTORE
 from shared.migrations import Component, upgrade
+
+pytest_plugins = ["tests.journeys.trial"]
 
 TEMPLATE = "template_marrow"
 
-COMPONENTS: tuple[Component, ...] = (LOG,)
+COMPONENTS: tuple[Component, ...] = (LOG, KEYSTORE, *(service.component for service in SERVICES.values()))
 """What stands in every fresh database."""
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "4GB"}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from services.audit import domain, export, table, tree
 from services.audit.commands import POSITION_MAX, Signing, SignRecords
@@ -33,7 +33,7 @@ from shared.call import Call, may_read, may_write
 from shared.clock import Instant
 from shared.eventstore.log import PostgresLog
 from shared.identity import Role
-from shared.problems import FORBIDDEN, INVALID, NOT_ACCEPTABLE, WRITE_CONFLICT, problem_responses
+from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
 
@@ -58,12 +58,13 @@ def _number(value: Any) -> int:  # noqa: ANN401 (whatever the address holds)
     return int(value)
 
 
-Digits = Annotated[int, BeforeValidator(_number)]
-AtPosition = Annotated[Digits, Path(ge=1, le=POSITION_MAX)]
-InTree = Annotated[Digits, Query(ge=1, le=POSITION_MAX)]
-TreeSize = Annotated[Digits | None, Query(ge=1, le=POSITION_MAX, description="Size of the tree; default: all of it.")]
-After = Annotated[Digits, Query(ge=0, le=POSITION_MAX, description="Cursor: the `next` of the page before.")]
-Limit = Annotated[Digits, Query(ge=1, le=500)]
+_written_in_digits = BeforeValidator(_number)
+
+# The bounds stand before the validator, or the schema would not show them.
+Position = Annotated[int, Field(ge=1, le=POSITION_MAX), _written_in_digits]
+Size = Annotated[int, Field(ge=0, le=POSITION_MAX), _written_in_digits]
+After = Annotated[Size, Query(description="Cursor: the `next` of the page before.")]
+Limit = Annotated[int, Field(ge=1, le=500), _written_in_digits]
 EventType = Annotated[str | None, Query(max_length=100, pattern=r"^[a-z][a-z0-9-]*$")]
 ActorId = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -112,7 +113,7 @@ async def list_events(
 
 
 @router.get("/events/{position}", name="getEvent", responses=problem_responses(domain.UNKNOWN_POSITION))
-async def get_event(position: AtPosition, call: Reader) -> EventDetail:
+async def get_event(position: Position, call: Reader) -> EventDetail:
     """One event with the exact text of its record, and the signatures over it."""
     log = call.runtime.log
     async with call.read(PROJECTION):
@@ -172,38 +173,32 @@ async def get_key(call: Anybody) -> str:
 @router.get(
     "/proofs/inclusion",
     name="getInclusionProof",
-    responses=problem_responses(domain.UNKNOWN_POSITION, domain.UNKNOWN_TREE_SIZE, INVALID),
+    responses=problem_responses(domain.UNKNOWN_POSITION, domain.UNKNOWN_TREE_SIZE),
 )
-async def get_inclusion_proof(call: Anybody, position: InTree, size: TreeSize = None) -> tree.InclusionProof:
+async def get_inclusion_proof(call: Anybody, position: Position, size: Position | None = None) -> tree.InclusionProof:
     """That the event at a position is in the log of `size` events (RFC 9162 §2.1.3)."""
     async with call.read(PROJECTION) as session:
         grown = await reached(session)
         if size is not None and size > grown:
             raise domain.UNKNOWN_TREE_SIZE(size=grown)
-        if position > grown:
-            raise domain.UNKNOWN_POSITION(size=grown)
-        if size is not None and position > size:
-            raise INVALID("query/position: a tree holds the positions up to its size.")
+        if position > (size or grown):
+            raise domain.UNKNOWN_POSITION(f"The tree has {size or grown} leaves.")
         return await tree.inclusion_proof(session, position, size or grown)
 
 
-@router.get(
-    "/proofs/consistency",
-    name="getConsistencyProof",
-    responses=problem_responses(domain.UNKNOWN_TREE_SIZE, INVALID),
-)
+@router.get("/proofs/consistency", name="getConsistencyProof", responses=problem_responses(domain.UNKNOWN_TREE_SIZE))
 async def get_consistency_proof(
     call: Anybody,
-    first: Annotated[Digits, Query(alias="from", ge=1, le=POSITION_MAX)],
-    last: Annotated[TreeSize, Query(alias="to")] = None,
+    first: Annotated[Position, Query(alias="from")],
+    last: Annotated[Position | None, Query(alias="to", description="Default: all of the log.")] = None,
 ) -> tree.ConsistencyProof:
     """That the log of `from` events is the beginning of that of `to` (RFC 9162 §2.1.4)."""
     async with call.read(PROJECTION) as session:
         grown = await reached(session)
-        if max(first, last or 0) > grown:
+        if last is not None and last > grown:
             raise domain.UNKNOWN_TREE_SIZE(size=grown)
-        if last is not None and first > last:
-            raise INVALID("query/from: the older size is not greater than the newer one.")
+        if first > (last or grown):
+            raise domain.UNKNOWN_TREE_SIZE(f"The newer tree has {last or grown} leaves.")
         return await tree.consistency_proof(session, first, last or grown)
 
 
@@ -213,13 +208,13 @@ async def get_consistency_proof(
     response_class=StreamingResponse,
     responses={
         200: {"content": {NDJSON: {"schema": {"type": "string"}}}},
-        **problem_responses(domain.UNKNOWN_TREE_SIZE, INVALID),
+        **problem_responses(domain.UNKNOWN_POSITION, domain.UNKNOWN_TREE_SIZE),
     },
 )
 async def export_log(
     call: Inspector,
-    first: Annotated[Digits, Query(alias="from", ge=1, le=POSITION_MAX)] = 1,
-    last: Annotated[Digits | None, Query(alias="to", ge=0, le=POSITION_MAX)] = None,
+    first: Annotated[Position, Query(alias="from")] = 1,
+    last: Annotated[Size | None, Query(alias="to", description="Default: all of the log.")] = None,
 ) -> StreamingResponse:
     """The records of a range of positions with what proves them, for `marrow verify`; streamed, one JSON a line."""
     if call.actor.sites is not None:
@@ -227,10 +222,10 @@ async def export_log(
     async with call.read(PROJECTION) as session:
         grown = await reached(session)
         end = grown if last is None else last
-        if max(first - 1, end) > grown:
+        if end > grown:
             raise domain.UNKNOWN_TREE_SIZE(size=grown)
         if first > end + 1:
-            raise INVALID("query/from: the range ends before it begins.")
+            raise domain.UNKNOWN_POSITION(f"The range ends at {end}, before it begins.")
         closing = await tree.closing(session, first, end, grown, tree.log_key(call.runtime))
     name = f"log-{first}-{end}-of-{grown}.ndjson"
     headers = {**call.response.headers, "Content-Disposition": f'attachment; filename="{name}"'}
@@ -252,9 +247,7 @@ async def _lines(log: PostgresLog, closing: export.Closing) -> AsyncIterator[byt
     "/signatures",
     status_code=201,
     name="signRecords",
-    responses=problem_responses(
-        domain.AUTHENTICATION_NOT_FRESH, FORBIDDEN, domain.UNKNOWN_POSITION, WRITE_CONFLICT, INVALID
-    ),
+    responses=problem_responses(domain.AUTHENTICATION_NOT_FRESH, FORBIDDEN, domain.UNKNOWN_POSITION, WRITE_CONFLICT),
 )
 async def sign_records(body: Signing, call: Signatory, response: Response) -> SignedRecords:
     """Sign records in the caller's name, within five minutes of having authenticated (21 CFR 11.50, 11.200)."""
@@ -267,7 +260,7 @@ async def sign_records(body: Signing, call: Signatory, response: Response) -> Si
 
 
 @router.get("/signatures/{position}", name="getSignature", responses=problem_responses(domain.UNKNOWN_SIGNATURE))
-async def get_signature(position: AtPosition, call: Reader) -> Signature:
+async def get_signature(position: Position, call: Reader) -> Signature:
     """A signature: printed name, time, meaning, and whether what was signed still stands or was changed since."""
     log = call.runtime.log
     async with call.read(PROJECTION):
@@ -285,7 +278,7 @@ SERVICE = Service(
     description="The trail of every event, its Merkle tree, signed checkpoints, proofs, the export, and signatures.",
     router=router,
     projection=PROJECTION,
-    migrations=FilePath(__file__).parent / "migrations",
+    migrations=Path(__file__).parent / "migrations",
 )
 
 app = create_service(SERVICE)

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from services.audit.events import Meaning
 from shared.decision import Command
-from shared.protocol.language import Whole
 
-POSITION_MAX = 2**63 - 1
+POSITION_MAX = 2**53 - 1
+"""The greatest integer that every reader of JSON keeps exact (RFC 7493 §2.2)."""
+
 POSITIONS_MAX = 250
 """Records under one signature; each becomes a tag of the log."""
 
-Position = Annotated[Whole, Field(ge=1, le=POSITION_MAX)]
+
+def _integer(value: object) -> object:
+    """JSON knows one kind of number: 17.0 is the position 17 (JSON Schema 2020-12 §4.2.3)."""
+    if isinstance(value, Decimal) and value.adjusted() < len(str(POSITION_MAX)) and value == value.to_integral_value():
+        return int(value)
+    return value
+
+
+Position = Annotated[int, Field(ge=1, le=POSITION_MAX, strict=True), BeforeValidator(_integer)]
 
 
 class Signing(Command):

@@ -230,8 +230,9 @@ def _check_record(content: bytes, position: int) -> str:
         record = parse_object(content)
     except MalformedLineError as error:
         raise _Wrong("malformed-record", f"the record is wrong: {error}", position) from None
-    if missing := sorted(RECORD_MEMBERS - record.keys()):
-        raise _Wrong("malformed-record", f"the record lacks {', '.join(missing)}", position)
+    if not record.keys() >= RECORD_MEMBERS:
+        missing = ", ".join(sorted(RECORD_MEMBERS - record.keys()))
+        raise _Wrong("malformed-record", f"the record lacks {missing}", position)
     for member in ("occurred_at", "recorded_at"):
         if not _is_time(record[member]):
             raise _Wrong("malformed-record", f"{member} is no UTC time with microseconds", position)

@@ -14,6 +14,7 @@ from datetime import datetime
 import orjson
 
 from shared.eventstore.model import AppendCondition, NewEvent, QueryItem, StoredEvent
+from shared.eventstore.query import ANYTHING, findable_items, within_bigint
 from shared.eventstore.record import Draft, format_instant, leaf_hash
 
 
@@ -41,10 +42,10 @@ def conditions_of(batch: Sequence[WaitingAppend]) -> bytes:
     """The conditions of a batch as JSON, one object an item: {append, types, tags, after}."""
     return orjson.dumps(
         [
-            {"append": number, "types": item.types, "tags": item.tags, "after": append.condition.after}
+            {"append": number, "types": item.types, "tags": item.tags, "after": within_bigint(append.condition.after)}
             for number, append in enumerate(batch)
             if append.condition is not None
-            for item in append.condition.fail_if_events_match.items or _ANYTHING
+            for item in findable_items(append.condition.fail_if_events_match)
         ]
     )
 
@@ -91,7 +92,7 @@ class _Arrived:
 
     def match(self, condition: AppendCondition) -> bool:
         """Whether one of them is an event that the condition excludes."""
-        for item in condition.fail_if_events_match.items or _ANYTHING:
+        for item in condition.fail_if_events_match.items or ANYTHING:
             for event in self._candidates(item):
                 if event.position > condition.after and item.matches(event.type, event.tags):
                     return True
@@ -101,6 +102,3 @@ class _Arrived:
         if item.tags:
             return self._by_tag.get(item.tags[0], ())
         return self._all if not item.types or self._types.intersection(item.types) else ()
-
-
-_ANYTHING = (QueryItem(),)

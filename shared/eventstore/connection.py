@@ -18,10 +18,15 @@ CONNECT_TIMEOUT_S = 3
 DEAD_PEER_MS = 5_000
 """How long sent data may stay unacknowledged by a peer over TCP before the connection counts as lost."""
 
-OPTIONS = f"-c role={APPLICATION_ROLE} -c timezone=UTC -c jit=off"
-
-PLANNING = {"enable_seqscan": "off", "plan_cache_mode": "force_generic_plan"}
-"""The log is read by tag and position through its indexes, whatever the statistics of a young table say."""
+INDEX_PLANS: Mapping[str, str] = {
+    # Conditions and reads by tag are a few descents into an index. These keep the planner from ever thinking
+    # otherwise, on tables that have grown a thousandfold since they were analysed, and from thinking anew each time.
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}
 
 LogConnection = AsyncConnection[tuple[Any, ...]]
 

@@ -18,6 +18,9 @@ from shared.eventstore.model import LogUnavailable, Query, ReadResult
 from shared.eventstore.reader import Reader
 
 POLL_S = 1.0
+"""The longest a follower is late when nothing wakes it."""
+PAUSE_S = 0.01
+"""Between two reads of a follower, so that it takes many small commits at once."""
 RECONNECT_S = 0.5
 
 _log = structlog.get_logger("marrow.eventstore")
@@ -57,6 +60,7 @@ class Follower:
             if len(result.events) < batch:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(grown.wait(), POLL_S)
+                await asyncio.sleep(PAUSE_S)
 
     def _wake(self) -> None:
         self._grown, grown = asyncio.Event(), self._grown

@@ -47,12 +47,12 @@ class PostgresLog:
 
     async def head(self) -> int:
         """See EventLog.head. Raises LogUnavailable."""
-        return (await self._reader.read(Query(), 2**62, 0)).head
+        return await self._reader.head()
 
     def stream(
         self, query: Query = EVERYTHING, *, after: int = 0, until: int | None = None
     ) -> AsyncIterator[StoredEvent]:
-        """The matching events of (after, until] in order, in bounded memory. Raises LogUnavailable."""
+        """See EventLog.stream. Raises LogUnavailable."""
         return self._reader.stream(query, after, until)
 
     def follow(self, query: Query = EVERYTHING, *, after: int = 0, batch: int = 1000) -> AsyncIterator[ReadResult]:

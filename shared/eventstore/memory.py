@@ -68,6 +68,14 @@ class MemoryLog:
         """See EventLog.head."""
         return len(self._recorder.events)
 
+    async def stream(
+        self, query: Query = EVERYTHING, *, after: int = 0, until: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """See EventLog.stream."""
+        for event in (await self.read(query, after=after)).events:
+            if until is None or event.position <= until:
+                yield event
+
     async def follow(
         self, query: Query = EVERYTHING, *, after: int = 0, batch: int = 1000
     ) -> AsyncIterator[ReadResult]:

@@ -74,7 +74,11 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class ReadResult:
-    """Events in position order, and the head of the log in the same snapshot (0 when it is empty)."""
+    """Events in position order, and the position up to which they are all that match.
+
+    That is the head of the log in the same snapshot (0 when it is empty), or the last event's position when a limit
+    was reached.
+    """
 
     events: list[StoredEvent]
     head: int
@@ -114,9 +118,15 @@ class EventLog(Protocol):
         """The last position; 0 when the log is empty."""
         ...
 
+    def stream(
+        self, query: Query = EVERYTHING, *, after: int = 0, until: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """The matching events of (after, until] in order, up to the head when `until` is None, in bounded memory."""
+        ...
+
     def follow(self, query: Query = EVERYTHING, *, after: int = 0, batch: int = 1000) -> AsyncIterator[ReadResult]:
         """Yield the matching events after `after` in batches, then wait for more; never ends, never skips.
 
-        A result without events tells that the head moved on by events that do not match.
+        Each result's head is the position reached; one without events tells that others were appended up to there.
         """
         ...

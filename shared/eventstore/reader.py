@@ -1,63 +1,34 @@
-"""Reading the log: one statement, so one snapshot of events and head together."""
+"""Reading the log: each read is one statement, and so one snapshot of events and head together.
+
+Reads by tags, of which every command makes one, are answered in groups: all that wait become one statement. Reads
+along the log, by type or for everything or with a limit, have a statement each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
-import orjson
 import psycopg
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.eventstore.connection import PLANNING, connection_info
-from shared.eventstore.model import EVERYTHING, LogUnavailable, Query, ReadResult, StoredEvent
+from shared.eventstore.connection import connection_info
+from shared.eventstore.group_read import GroupReader
+from shared.eventstore.model import LogUnavailable, Query, QueryItem, ReadResult, StoredEvent
+from shared.eventstore.query import findable_items, within_bigint
 
 CONNECTIONS_MAX = 4
 WAIT_S = 5.0
 PAGE = 1000
-
-# Queries by tags gather the positions of each item from event_tag, and read each event once.
-READ_BY_TAG = """
-WITH head AS (SELECT coalesce(max(position), 0) AS position FROM log.event),
-matching AS (
-  SELECT DISTINCT found.position
-  FROM jsonb_to_recordset(%b::jsonb) AS item (types text[], tags text[]),
-  LATERAL (
-    SELECT t.position FROM log.event_tag t JOIN log.event e USING (position)
-    WHERE cardinality(item.tags) > 0 AND t.tag = item.tags[1] AND t.position > %b AND e.tags @> item.tags
-      AND (cardinality(item.types) = 0 OR e.type = ANY (item.types))
-    UNION ALL
-    SELECT e.position FROM log.event e
-    WHERE cardinality(item.tags) = 0 AND e.position > %b
-      AND (cardinality(item.types) = 0 OR e.type = ANY (item.types))
-  ) AS found
-  ORDER BY found.position LIMIT %b
-)
-SELECT head.position, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash
-FROM head LEFT JOIN matching ON true LEFT JOIN log.event e ON e.position = matching.position
-ORDER BY e.position
-"""
-
-# Queries by type alone, or for everything, go along the positions and stop at the limit.
-READ_ALONG = """
-WITH head AS (SELECT coalesce(max(position), 0) AS position FROM log.event),
-matching AS (
-  SELECT * FROM log.event e
-  WHERE e.position > %b AND (%b::text[] IS NULL OR e.type = ANY (%b::text[]))
-  ORDER BY e.position LIMIT %b
-)
-SELECT head.position, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash
-FROM head LEFT JOIN matching e ON true
-ORDER BY e.position
-"""
 
 
 class Reader:
     """Reads on a few connections of its own, so that no read waits behind a commit."""
 
     def __init__(self, url: str) -> None:
+        self._group = GroupReader(url)
         self._pool = AsyncConnectionPool(
-            connection_info(url, PLANNING),
+            connection_info(url),
             min_size=1,
             max_size=CONNECTIONS_MAX,
             open=False,
@@ -66,50 +37,27 @@ class Reader:
         )
 
     async def open(self) -> None:
+        await self._group.open()
         await self._pool.open()
 
     async def close(self) -> None:
+        await self._group.close()
         await self._pool.close()
 
+    async def head(self) -> int:
+        """The last position. Raises LogUnavailable."""
+        return (await self._group.read((), 0)).head
+
     async def read(self, query: Query, after: int, limit: int | None) -> ReadResult:
-        """The matching events after a position, in order, at most `limit`; and the head of the same snapshot.
+        """See EventLog.read. Raises LogUnavailable."""
+        items = findable_items(query)
+        # Without a limit, and when nothing can match, there is a group to join; the head comes with it.
+        if not items or (limit is None and all(item.tags for item in items)):
+            return await self._group.read(items, within_bigint(after))
+        return await self._read_along(items, within_bigint(after), limit)
 
-        When the limit was reached, the head is the position of the last event given: nothing is said of later ones.
-        """
-        try:
-            rows = await self._rows(query, after, limit)
-        except (psycopg.OperationalError, PoolTimeout, OSError) as error:
-            raise LogUnavailable("the database cannot be reached") from error
-        events = [
-            StoredEvent(row[1], row[2], tuple(row[3]), row[4], row[5], row[6]) for row in rows if row[1] is not None
-        ]
-        if limit is not None and len(events) == limit and events:
-            return ReadResult(events, events[-1].position)
-        return ReadResult(events, rows[0][0])
-
-    async def _rows(self, query: Query, after: int, limit: int | None) -> list[TupleRow]:
-        """Ask, and once more where the connection had died unnoticed."""
-        for attempt in range(CONNECTIONS_MAX + 1):
-            try:
-                async with self._pool.connection() as connection:
-                    if any(item.tags for item in query.items):
-                        items = orjson.dumps([{"types": i.types, "tags": i.tags} for i in query.items]).decode()
-                        arguments = [items, after, after, limit]
-                        statement = READ_BY_TAG
-                    else:
-                        types = _types(query)
-                        arguments = [after, types, types, limit]
-                        statement = READ_ALONG
-                    return await (await connection.execute(statement, arguments, prepare=True, binary=True)).fetchall()
-            except psycopg.OperationalError:
-                if attempt == CONNECTIONS_MAX:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def stream(
-        self, query: Query = EVERYTHING, after: int = 0, until: int | None = None
-    ) -> AsyncIterator[StoredEvent]:
-        """The matching events of a range of positions, page by page, in bounded memory."""
+    async def stream(self, query: Query, after: int, until: int | None) -> AsyncIterator[StoredEvent]:
+        """The matching events of (after, until] in order, page by page, in bounded memory. Raises LogUnavailable."""
         while True:
             page = await self.read(query, after, PAGE)
             for event in page.events:
@@ -120,9 +68,66 @@ class Reader:
                 return
             after = page.head
 
+    async def _read_along(self, items: Sequence[QueryItem], after: int, limit: int | None) -> ReadResult:
+        statement, arguments = _statement_along(items, after, limit)
+        for attempt in range(CONNECTIONS_MAX + 1):
+            try:
+                async with self._pool.connection() as connection:
+                    cursor = await connection.execute(statement, arguments, binary=True)
+                    rows = await cursor.fetchall()
+                break
+            except (psycopg.Error, PoolTimeout, OSError) as error:
+                # After a restart of the database every connection of the pool has to fail once.
+                if attempt == CONNECTIONS_MAX or isinstance(error, PoolTimeout):
+                    raise LogUnavailable("the database cannot be reached") from error
+        head = rows[0][0]
+        events = [
+            StoredEvent(position, event_type, tuple(tags), recorded_at, record, leaf_hash)
+            for _, position, event_type, tags, recorded_at, record, leaf_hash in rows
+            if position is not None
+        ]
+        if limit is not None and events and len(events) >= limit:
+            head = events[-1].position
+        return ReadResult(events, head)
 
-def _types(query: Query) -> list[str] | None:
-    """The types that a query without tags asks for; None for every type."""
-    if not query.items or any(not item.types for item in query.items):
-        return None
-    return sorted({event_type for item in query.items for event_type in item.types})
+
+_ALONG = """
+SELECT head.position, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash
+FROM (SELECT coalesce(max(position), 0) AS position FROM log.event) AS head
+LEFT JOIN ({matching}) AS e ON true
+ORDER BY e.position
+"""
+
+
+def _statement_along(items: Sequence[QueryItem], after: int, limit: int | None) -> tuple[bytes, list[Any]]:
+    """The statement for a query, and its arguments. Each item is a scan of an index from `after` on, cut at `limit`."""
+    scans = [_scan(item, after, limit) for item in items]
+    if len(scans) == 1:
+        ((positions, arguments),) = scans
+        matching = f"SELECT e.* FROM log.event e JOIN ({positions}) AS found USING (position)"  # noqa: S608
+    else:
+        union = " UNION ".join(f"({positions})" for positions, _ in scans)
+        matching = f"SELECT e.* FROM log.event e JOIN ({union} ORDER BY position LIMIT %b) AS found USING (position)"  # noqa: S608
+        arguments = [argument for _, scan in scans for argument in scan] + [limit]
+    return _ALONG.format(matching=matching).encode(), arguments
+
+
+def _scan(item: QueryItem, after: int, limit: int | None) -> tuple[str, list[Any]]:
+    """The positions after `after` of one item, in order; no text of the item becomes part of the statement."""
+    if not item.tags:
+        types = " AND type = ANY (%b)" if item.types else ""
+        arguments: list[Any] = [after, *([list(item.types)] if item.types else []), limit]
+        return f"SELECT position FROM log.event WHERE position > %b{types} ORDER BY position LIMIT %b", arguments  # noqa: S608
+    joins = "".join(
+        f" JOIN log.event_tag t{number} ON t{number}.position = t.position AND t{number}.tag = %b"
+        for number in range(1, len(item.tags))
+    )
+    arguments = list(item.tags[1:])
+    if item.types:
+        joins += " JOIN log.event typed ON typed.position = t.position AND typed.type = ANY (%b)"
+        arguments.append(list(item.types))
+    arguments += [item.tags[0], after, limit]
+    return (
+        f"SELECT t.position FROM log.event_tag t{joins} WHERE t.tag = %b AND t.position > %b"  # noqa: S608
+        " ORDER BY t.position LIMIT %b"
+    ), arguments

@@ -71,21 +71,18 @@ def draft(event: NewEvent) -> Draft:
         raise UnstorableEvent("the document of an event bears an id")
     if len(set(event.tags)) != len(event.tags):
         raise UnstorableEvent("an event bears each of its tags once")
-    check_name(event.type)
-    for tag in event.tags:
-        check_name(tag)
+    if not all(map(is_storable_name, (event.type, *event.tags))):
+        raise UnstorableEvent(f"a type or a tag is Unicode text of 1 to {NAME_BYTES_MAX} bytes without NUL")
     return _draft(document)
 
 
-@lru_cache(maxsize=4096)  # the same few are written again and again
-def check_name(name: str) -> None:
-    """Raise UnstorableEvent for a type or a tag that PostgreSQL could not hold or find."""
+@lru_cache(maxsize=4096)  # the same few are written and asked for again and again
+def is_storable_name(name: str) -> bool:
+    """Whether PostgreSQL can hold and index this type or tag; what it cannot hold, no query can find."""
     try:
-        size = len(name.encode())
-    except (AttributeError, UnicodeEncodeError) as error:
-        raise UnstorableEvent("a type or a tag is not Unicode text") from error
-    if not 0 < size <= NAME_BYTES_MAX or "\0" in name:
-        raise UnstorableEvent(f"a type or a tag has 1 to {NAME_BYTES_MAX} bytes and no NUL character")
+        return 0 < len(name.encode()) <= NAME_BYTES_MAX and "\0" not in name
+    except UnicodeEncodeError:
+        return False
 
 
 def _draft(document: Mapping[str, Any]) -> Draft:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.eventstore.connection import CHANNEL
+from shared.eventstore.connection import CHANNEL, INDEX_PLANS
 from shared.eventstore.model import StoredEvent
 from shared.eventstore.session import BEGIN, BYTEA, COMMIT, TEXT, Session, Statement, array, int8, timestamptz
 
@@ -19,13 +19,7 @@ APPEND_LOCK = 0x4D41_5252_4F57_0002
 """Advisory lock: whoever holds it appends."""
 
 SETTINGS = {
-    # Each condition is a few descents into an index. These keep the planner from ever thinking otherwise, on tables
-    # that have grown a thousandfold since they were last analysed, and from thinking anew for every batch.
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-    "plan_cache_mode": "force_generic_plan",
+    **INDEX_PLANS,
     # A process that was stopped in the middle of a batch must not hold the lock, nor wait for it, for ever.
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "4s",

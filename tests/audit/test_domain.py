@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from pydantic import ValidationError
@@ -93,10 +94,17 @@ class TestSigning:
 
 
 class TestTheCommand:
-    @pytest.mark.parametrize("positions", [(), (0,), (-1,), (2**63,), ("1",), (True,), range(1, POSITIONS_MAX + 2)])
+    @pytest.mark.parametrize("positions", [(), (0,), (-1,), (2**53,), ("1",), (True,), range(1, POSITIONS_MAX + 2)])
     def test_positions_are_some_whole_numbers_from_one_on(self, positions: tuple[object, ...]) -> None:
         with pytest.raises(ValidationError):
             SignRecords.model_validate({"positions": list(positions), "meaning": "review"})
+
+    def test_a_whole_number_may_be_written_as_json_writes_any_number(self) -> None:
+        command = SignRecords.model_validate({"positions": [Decimal("17.0"), Decimal("1E+1")], "meaning": "review"})
+        assert command.positions == (17, 10)
+        for position in (Decimal("17.5"), Decimal("1E+999999"), Decimal("NaN"), 17.0):
+            with pytest.raises(ValidationError):
+                SignRecords.model_validate({"positions": [position], "meaning": "review"})
 
     def test_a_signature_cannot_be_dated_back(self) -> None:
         with pytest.raises(ValidationError):

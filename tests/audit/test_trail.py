@@ -76,6 +76,12 @@ class TestPages:
         assert ([item.position for item in page.items], page.next) == (positions, following)
 
 
+def event(number: int) -> NewEvent:
+    members = document(number, type="seen", tags=())
+    del members["recorded_at"]  # the log says that
+    return NewEvent("seen", (), members)
+
+
 class TestReadingByPosition:
     @pytest.mark.parametrize(
         "positions",
@@ -91,9 +97,9 @@ class TestReadingByPosition:
         ],
     )
     async def test_exactly_the_wanted_events_come_in_order(self, memory_log: MemoryLog, positions: list[int]) -> None:
-        await memory_log.append([NewEvent("t", (), document(number)) for number in range(1, 61)])
+        await memory_log.append([event(number) for number in range(1, 61)])
         assert [event.position for event in await events_at(memory_log, positions)] == positions
 
     async def test_what_the_log_does_not_hold_is_left_out(self, memory_log: MemoryLog) -> None:
-        await memory_log.append([NewEvent("t", (), document(1))])
+        await memory_log.append([event(1)])
         assert [event.position for event in await events_at(memory_log, [1, 2, 10**12])] == [1]

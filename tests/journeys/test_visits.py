@@ -1,0 +1,335 @@
+"""A subject's year over HTTP: treatment, observation, response, the second dose, and the schedule that they follow."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from services.labs.events import ResultStatus
+from shared.identity import Role
+from tests.journeys.subjects import SYMPTOMS, blood_count, enrolled, infusion, post, randomized
+from tests.journeys.trial import As
+
+NOW = datetime.now(UTC)
+SCORES = dict.fromkeys(SYMPTOMS, 1)
+
+
+def ago(days: float) -> str:
+    return (NOW - timedelta(days=days)).isoformat()
+
+
+def civil(days_ago: float) -> str:
+    """The site's date so many days ago."""
+    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
+
+
+def count(subject: str, days_ago: float, status: ResultStatus = "F", **values: str) -> dict[str, Any]:
+    """A blood count whose specimen was taken so many days ago, or with another status a later word on it."""
+    report = blood_count(subject, f"{subject}-{days_ago}-{status}-{values}", **values)
+    results = [result | {"status": status} for result in report["results"] if status == "F" or result["code"] in values]
+    return report | {"collected_at": ago(days_ago), "reported_at": ago(days_ago), "results": results}
+
+
+async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
+    """GET from something that reflects at least a position, and expect 200; the JSON answer."""
+    response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
+    assert response.status_code == 200, response.text
+    assert int(response.headers["Log-Position"]) >= at
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def refused(client: httpx.AsyncClient, path: str, body: object, status: int, code: str) -> dict[str, Any]:
+    """POST and expect to be refused in the name of a problem; its document."""
+    answer = await post(client, path, body, status)
+    assert answer["type"] == f"/problems/{code}"
+    return answer
+
+
+async def trail(client: httpx.AsyncClient, subject: str, event_type: str, least: int = 1) -> list[dict[str, Any]]:
+    """The subject's events of a type, once there are so many; for what a policy records in a moment."""
+    for _ in range(100):
+        response = await client.get("/audit/events", params={"subject": subject, "type": event_type})
+        assert response.status_code == 200, response.text
+        items: list[dict[str, Any]] = response.json()["items"]
+        if len(items) >= least:
+            return items
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {event_type} of {subject}")
+
+
+def states(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    return {item["code"]: (item["state"], item["done_on"]) for item in schedule["items"]}
+
+
+async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
+    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
+    subject = await randomized(client, site, "MSC")
+    path = f"/visits/subjects/{subject}"
+    for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
+        await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
+    await post(client, f"{path}/infusions", infusion(1) | {"occurred_at": ago(treated)})
+    return subject, path
+
+
+async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) -> None:
+    admin, investigator = speaking_as(Role.ADMIN), speaking_as(Role.INVESTIGATOR, site)
+    subject, path = await responder(admin, site)
+    early = await refused(investigator, f"{path}/infusions", infusion(2), 409, "second-dose-not-eligible")
+    assert early["because"] == [{"code": "evaluation-missing", "position": None}]
+
+    evaluation = await post(investigator, f"{path}/evaluations", {"timepoint": "M3"})
+    assert evaluation["rule_set"] == "IWG-2006"
+    assert evaluation["lineages"] == {"HI-E": "confirmed", "HI-P": "not-evaluable", "HI-N": "not-evaluable"}
+    assert (evaluation["response"], evaluation["progression"], len(evaluation["inputs"])) == ("HI", False, 5)
+
+    decision = await get(investigator, f"{path}/second-dose", evaluation["position"])
+    assert decision["state"] == "eligible"
+    assert {ground["code"] for ground in decision["because"]} == {"hi-e-confirmed"}
+    assert {ground["position"] for ground in decision["because"]} == {
+        evaluation["position"],
+        *evaluation["inputs"],
+    }
+    (eligible,) = await trail(admin, subject, "second-dose-eligible")
+    assert eligible["data"]["because"] == decision["because"]
+    assert (eligible["by"]["name"], eligible["by"]["role"]) == ("second-dose", "system")
+
+    infused = await post(investigator, f"{path}/infusions", infusion(2))
+    assert (infused["cells"], infused["cells_per_kg"], infused["deviation"]) == ("60000000", "1000000", False)
+    assert (await get(investigator, f"{path}/second-dose", infused["position"]))["state"] == "given"
+    schedule = await get(investigator, f"{path}/schedule", infused["position"])
+    assert states(schedule)["INF2"] == ("done", civil(0))
+    assert len(await trail(admin, subject, "second-dose-eligible")) == 1
+
+
+async def test_the_second_dose_may_follow_the_evaluation_at_once(speaking_as: As, site: str) -> None:
+    admin, investigator = speaking_as(Role.ADMIN), speaking_as(Role.INVESTIGATOR, site)
+    subject, path = await responder(admin, site)
+    await post(investigator, f"{path}/evaluations", {"timepoint": "M3"})
+    await post(investigator, f"{path}/infusions", infusion(2))
+    assert len(await trail(admin, subject, "second-dose-eligible")) == 1
+
+
+async def test_a_corrected_result_takes_the_eligibility_back_until_somebody_evaluates_anew(
+    speaking_as: As, site: str
+) -> None:
+    admin, investigator = speaking_as(Role.ADMIN), speaking_as(Role.INVESTIGATOR, site)
+    subject, path = await responder(admin, site)
+    await post(investigator, f"{path}/evaluations", {"timepoint": "M3"})
+    await trail(admin, subject, "second-dose-eligible")
+
+    await post(admin, "/labs/results", count(subject, 100 - 91, "C", HGB="85"))
+    (changed,) = await trail(admin, subject, "evaluation-inputs-changed")
+    assert changed["data"]["outcome_changed"] is True
+    assert changed["data"]["lineages"]["HI-E"] == "not-met"
+    await trail(admin, subject, "second-dose-ineligible")
+    assert (await get(investigator, f"{path}/second-dose"))["state"] == "pending"
+    await refused(investigator, f"{path}/infusions", infusion(2), 409, "second-dose-not-eligible")
+
+    await refused(investigator, f"{path}/evaluations", {"timepoint": "M3"}, 422, "reason-required")
+    again = {"timepoint": "M3", "reason": "the haemoglobin of month 3 was corrected"}
+    assert (await post(investigator, f"{path}/evaluations", again))["response"] == "SD"
+    assert (await get(investigator, f"{path}/second-dose"))["state"] == "not-eligible"
+
+
+async def test_an_adverse_event_that_bars_a_second_dose_is_heeded_at_once(speaking_as: As, site: str) -> None:
+    admin, investigator = speaking_as(Role.ADMIN), speaking_as(Role.INVESTIGATOR, site)
+    subject, path = await responder(admin, site)
+    await post(investigator, f"{path}/evaluations", {"timepoint": "M3"})
+    event = {"term": "Anaphylaxis", "grade": 3, "serious": True, "seriousness_criteria": ["life-threatening"]}
+    event |= {"related": True, "infusion_reaction": True, "aware_at": ago(1)}
+    await post(investigator, f"{path}/adverse-events", event)
+    await refused(investigator, f"{path}/infusions", infusion(2), 409, "second-dose-not-eligible")
+    (taken_back,) = await trail(admin, subject, "second-dose-ineligible")
+    assert {ground["code"] for ground in taken_back["data"]["because"]} == {
+        "severe-infusion-reaction",
+        "related-serious-adverse-event",
+    }
+
+
+async def test_an_evaluation_before_its_window_is_refused(speaking_as: As, site: str) -> None:
+    investigator = speaking_as(Role.INVESTIGATOR, site)
+    subject = await randomized(investigator, site, "MSC")
+    path = f"/visits/subjects/{subject}"
+    await post(investigator, f"{path}/infusions", infusion(1) | {"occurred_at": ago(10)})
+    early = await refused(investigator, f"{path}/evaluations", {"timepoint": "M3"}, 409, "evaluation-not-open")
+    assert early["opens_on"] == civil(10 - 77)
+    await refused(investigator, f"{path}/evaluations", {"timepoint": "M4"}, 422, "timepoint-not-planned")
+
+
+async def test_only_investigators_evaluate(speaking_as: As, site: str) -> None:
+    coordinator = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(coordinator, site)
+    await refused(coordinator, f"/visits/subjects/{subject}/evaluations", {"timepoint": "M3"}, 403, "forbidden")
+
+
+async def test_the_dose_for_a_weight_is_the_dose_that_is_infused(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC")
+    path = f"/visits/subjects/{subject}"
+    question = {"weight_kg": "72.5", "cells_per_mL": "2000000", "viability_pct": "90.5"}
+    position = (await post(staff, f"{path}/transfusions", {"component": "PLT", "units": 1}))["position"]
+    dose = await get(staff, f"{path}/dose", position, **question)
+    assert dose == {"cells": "72500000", "volume_mL": "40.06"}
+
+    lot = {"cells_per_mL": "2000000", "viability_pct": "90.5"}
+    body = infusion(1, "72.5", **lot) | {"volume_mL": dose["volume_mL"]}
+    first = await staff.post(f"{path}/infusions", json=body, headers={"Idempotency-Key": "dose-1"})
+    retry = await staff.post(f"{path}/infusions", json=body, headers={"Idempotency-Key": "dose-1"})
+    assert (first.status_code, retry.json()) == (201, first.json())
+    assert first.json()["deviation"] is False
+    await refused(staff, f"{path}/infusions", body, 409, "dose-already-given")
+
+
+async def test_a_lot_that_fails_release_is_refused_by_the_names_of_its_failures(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC")
+    failing = infusion(1, sterility="positive", viability_pct="79.9")
+    answer = await refused(staff, f"/visits/subjects/{subject}/infusions", failing, 409, "lot-not-released")
+    assert answer["failed_criteria"] == ["viability", "sterility"]
+
+
+async def test_each_arm_is_given_its_own_treatment(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    msc, csa = await randomized(staff, site, "MSC"), await randomized(staff, site, "CSA")
+    dose = {"mg_per_kg_per_day": "5"}
+    await refused(staff, f"/visits/subjects/{csa}/infusions", infusion(1), 409, "treatment-of-another-arm")
+    await refused(staff, f"/visits/subjects/{msc}/csa-doses", dose, 409, "treatment-of-another-arm")
+    position = (await post(staff, f"/visits/subjects/{csa}/csa-doses", dose))["position"]
+    schedule = await get(staff, f"/visits/subjects/{csa}/schedule", position)
+    assert (schedule["arm"], schedule["day_0"]) == ("CSA", civil(0))
+    assert (await get(staff, f"/visits/subjects/{csa}/second-dose"))["state"] == "not-eligible"
+
+
+async def test_the_schedule_says_what_was_done_and_what_is_due(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC")
+    path = f"/visits/subjects/{subject}"
+    await post(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(31)})
+    await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(24)})
+    await post(staff, f"{path}/symptoms", SCORES | {"week": 1, "occurred_at": ago(24)})
+    await post(staff, f"{path}/symptoms", SCORES | {"week": 2, "occurred_at": ago(5)})
+    report = await post(speaking_as(Role.LAB, site), "/labs/results", count(subject, 1))
+    schedule = await get(staff, f"{path}/schedule", report["reports"][0]["position"])
+    planned = {"symptoms", "blood-count", "marrow", "treg", "evaluation"}
+    assert sum(item["activity"] in planned for item in schedule["items"]) == 75
+    assert [item["nominal_on"] for item in schedule["items"]] == sorted(i["nominal_on"] for i in schedule["items"])
+    found = states(schedule)
+    assert found["D7-1"] == ("done", civil(24))
+    assert found["W1"] == ("done", civil(24))
+    assert found["W2"] == ("done-out-of-window", civil(5))
+    assert found["W3"] == ("missed", None)
+    assert found["W4"] == ("due", None)
+    assert found["C1"] == ("done", civil(1))
+    assert found["INF2"] == ("planned", None)
+
+    past = states(await get(staff, f"{path}/schedule", as_of=civil(25)))
+    assert (past["W1"], past["W2"], past["C1"]) == (("due", None), ("planned", None), ("planned", None))
+    future = states(await get(staff, f"{path}/schedule", as_of=civil(-300)))
+    assert (future["W1"], future["E3"]) == (("done", civil(24)), ("missed", None))
+
+
+async def test_a_site_sees_what_is_due_page_by_page(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subjects = [await randomized(staff, site, "MSC") for _ in range(3)]
+    body = SCORES | {"week": 1}
+    position = (await post(staff, f"/visits/subjects/{subjects[1]}/symptoms", body))["position"]
+    everything = await get(staff, "/visits/due", position, site=site, on=civil(-12))
+    expected = [(subject, "W1", "missed") for subject in subjects if subject != subjects[1]]
+    expected += [(subject, "W2", "due") for subject in subjects]
+    assert everything["next"] is None
+    assert [(item["subject"], item["code"], item["state"]) for item in everything["items"]] == sorted(expected)
+
+    pages: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await get(staff, "/visits/due", 0, site=site, on=civil(-12), limit="2", **cursor)
+        pages += page["items"]
+        if page["next"] is None:
+            break
+        assert len(page["items"]) == 2
+        cursor = {"after": page["next"]}
+    assert pages == everything["items"]
+
+
+async def test_a_week_is_scored_once_and_changed_with_a_reason(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    path = f"/visits/subjects/{await randomized(staff, site)}/symptoms"
+    await post(staff, path, SCORES | {"week": 1})
+    await post(staff, path, SCORES | {"week": 1})
+    await refused(staff, path, SCORES | {"week": 1, "pallor": 3}, 422, "reason-required")
+    await post(staff, path, SCORES | {"week": 1, "pallor": 3, "reason": "transcription error"})
+    await refused(staff, path, SCORES | {"week": 53}, 422, "week-not-planned")
+
+
+async def test_an_adverse_event_says_by_when_it_is_to_be_reported(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site)
+    path = f"/visits/subjects/{subject}/adverse-events"
+    aware = datetime(2025, 1, 5, 20, 0, tzinfo=UTC).isoformat()  # the sixth in the sponsor's zone
+    serious = {"term": "Pneumonia", "grade": 3, "serious": True, "related": True, "aware_at": aware}
+    answer = await post(staff, path, serious | {"seriousness_criteria": ["hospitalisation"]})
+    assert answer["due"] == {"sponsor_by": "2025-01-06T20:00:00Z", "authority_on": "2025-01-21", "follow_up_on": None}
+    mild = {"term": "Nausea", "grade": 1, "serious": False, "related": False, "aware_at": aware}
+    answer = await post(staff, path, mild | {"seriousness_criteria": []})
+    assert answer["due"] == {"sponsor_by": None, "authority_on": None, "follow_up_on": None}
+
+    await refused(staff, path, serious, 422, "seriousness-invalid")
+    await refused(staff, path, mild | {"aware_at": ago(-1)}, 422, "occurred-in-the-future")
+    await refused(staff, path, mild | {"onset_on": civil(-2)}, 422, "occurred-in-the-future")
+    await post(staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": "study", "reason": "moved away"})
+    await post(staff, path, mild)
+    await refused(staff, f"/visits/subjects/{subject}/symptoms", SCORES | {"week": 1}, 409, "subject-withdrawn")
+
+
+async def test_only_who_is_randomized_has_visits(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    candidate = await enrolled(staff, site)
+    for subject, status, code in ((candidate, 409, "not-randomized"), (f"{site}-999", 404, "unknown-subject")):
+        path = f"/visits/subjects/{subject}"
+        await refused(staff, f"{path}/symptoms", SCORES | {"week": 1}, status, code)
+        dose = {"weight_kg": "60", "cells_per_mL": "1000000", "viability_pct": "90"}
+        for question, parameters in (("schedule", {}), ("second-dose", {}), ("dose", dose)):
+            response = await staff.get(f"{path}/{question}", params=parameters)
+            assert (response.status_code, response.json()["type"]) == (status, f"/problems/{code}"), question
+
+
+async def test_another_sites_staff_may_neither_read_nor_write(speaking_as: As, site: str) -> None:
+    subject = await randomized(speaking_as(Role.COORDINATOR, site), site)
+    stranger = speaking_as(Role.COORDINATOR, "99")
+    await refused(stranger, f"/visits/subjects/{subject}/symptoms", SCORES | {"week": 1}, 403, "forbidden")
+    assert (await stranger.get(f"/visits/subjects/{subject}/schedule")).status_code == 403
+    assert (await stranger.get("/visits/due", params={"site": site})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("infusions", infusion(1, "0")),
+        ("infusions", infusion(1, "-60")),
+        ("infusions", infusion(1, cells_per_mL="1e99")),
+        ("infusions", infusion(1, lot="UC\n1")),
+        ("infusions", infusion(0)),
+        ("csa-doses", {"mg_per_kg_per_day": "0"}),
+        ("csa-doses", {"mg_per_kg_per_day": True}),
+        ("symptoms", SCORES | {"week": 0}),
+        ("symptoms", SCORES | {"week": "1"}),
+        ("symptoms", SCORES | {"week": 1, "fatigue": 5}),
+        ("symptoms", SCORES | {"week": 1, "fatigue": 1.5}),
+        ("transfusions", {"component": "FFP", "units": 1}),
+        ("transfusions", {"component": "RBC", "units": 0}),
+        ("adverse-events", {"term": "a\tb", "grade": 1, "serious": False, "related": False, "aware_at": ago(1)}),
+        ("adverse-events", {"term": "Nausea", "grade": 1, "serious": "no", "related": False, "aware_at": ago(1)}),
+        ("evaluations", {"timepoint": "third month"}),
+        ("evaluations", {"timepoint": "M3", "counts": []}),
+    ],
+)
+async def test_what_has_not_the_shape_of_a_record_is_none(
+    speaking_as: As, site: str, path: str, body: dict[str, Any]
+) -> None:
+    await refused(speaking_as(Role.ADMIN), f"/visits/subjects/{site}-001/{path}", body, 422, "invalid-request")

@@ -1,15 +1,14 @@
-"""One embedded PostgreSQL for the whole run; each test that asks for a database gets a fresh copy of a migrated one."""
+"""One embedded PostgreSQL for the whole run; each test that asks for a database gets a migrated, empty one."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
 from services.app import SERVICES
@@ -22,67 +21,81 @@ from shared.migrations import Component, upgrade
 
 pytest_plugins = ["tests.journeys.trial"]
 
-TEMPLATE = "template_marrow"
-
 COMPONENTS: tuple[Component, ...] = (LOG, KEYSTORE, *(service.component for service in SERVICES.values()))
-"""What stands in every fresh database."""
+"""What stands in every database."""
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "4GB"}
 """Durability is the matter of tests/faults, which start servers of their own."""
 
 
 class Server:
-    """The server of the run: makes databases out of the migrated template."""
+    """The server of the run, with a database for each purpose."""
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._numbers = itertools.count(1)
-        self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
+
+    def create_database(self, name: str) -> str:
+        """The URL of a new database with the tables of all components."""
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        url = make_url(self._url).set(database=name).render_as_string(hide_password=False)
         for component in COMPONENTS:
-            upgrade(self.url_of(TEMPLATE), component)
+            upgrade(url, component)
+        return url
 
-    def url_of(self, database: str) -> str:
-        return make_url(self._url).set(database=database).render_as_string(hide_password=False)
 
-    def create_database(self) -> str:
-        """The URL of a new database with the tables of all components, empty."""
-        name = f"test_{next(self._numbers)}"
-        self._execute(
-            # Copying files is quicker here than writing the copy to the log of changes.
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(name), sql.Identifier(TEMPLATE)
-            )
+def empty(url: str) -> None:
+    """Empty all tables, also the log's, which only their owner can do and only by lifting their protection.
+
+    Emptying takes a tenth of the time of making a database.
+    """
+    schemas = [component.schema for component in COMPONENTS]
+    with psycopg.connect(url) as connection:
+        # Whoever still reads or writes, from a test that is over, would hold the tables.
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        return self.url_of(name)
-
-    def drop_database(self, url: str) -> None:
-        name = make_url(url).database or ""
-        self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-    def _execute(self, statement: sql.Composed) -> None:
-        with psycopg.connect(make_conninfo(self._url), autocommit=True) as connection:
-            connection.execute(statement)
+        tables = connection.execute(
+            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) AND tablename <> 'alembic_version'",
+            [schemas],
+        ).fetchall()
+        triggers = connection.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgenabled = 'A'")
+        protections = [
+            sql.SQL("ALTER TABLE {} {{}} TRIGGER {}").format(sql.SQL(table), sql.Identifier(trigger)).as_string()
+            for table, trigger in triggers
+        ]
+        for protection in protections:
+            connection.execute(protection.format("DISABLE").encode())
+        names = sql.SQL(", ").join(sql.Identifier(*table) for table in tables)
+        connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY").format(names))
+        for protection in protections:
+            connection.execute(protection.format("ENABLE ALWAYS").encode())
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    home: Path = tmp_path_factory.mktemp("postgresql")
-    with embedded_postgresql(home, QUICK) as url:
+def server() -> Iterator[Server]:
+    # Not below pytest's own folder, which another run of pytest closes to all but its user.
+    with TemporaryDirectory(prefix="marrow-") as home, embedded_postgresql(Path(home), QUICK) as url:
         yield Server(url)
 
 
 @pytest.fixture(scope="session")
 def session_database_url(server: Server) -> str:
     """A migrated database that the whole run shares."""
-    return server.create_database()
+    return server.create_database("session")
+
+
+@pytest.fixture(scope="session")
+def reused_database_url(server: Server) -> str:
+    return server.create_database("reused")
 
 
 @pytest.fixture
-def database_url(server: Server) -> Iterator[str]:
+def database_url(reused_database_url: str) -> str:
     """A migrated, empty database of the test's own."""
-    url = server.create_database()
-    yield url
-    server.drop_database(url)
+    empty(reused_database_url)
+    return reused_database_url
 
 
 @pytest.fixture

@@ -121,8 +121,8 @@ class TrialClient:
         problem = _object(await self._ask(speaker, "POST", path, (expect,), headers=headers, json=body))
         self.refused.append(Refused(what, str(problem["type"]).rpartition("/")[2]))
 
-    async def post_hl7(self, speaker: Speaker, message: str) -> str:
-        """POST an HL7 v2 message to the laboratory's port and give the code of its acknowledgment (MSA-1)."""
+    async def post_hl7(self, speaker: Speaker, message: str, *, expect: str = "AA") -> None:
+        """POST an HL7 v2 message, whose acknowledgment must bear this code (MSA-1): AA it is in the log, AE it is not."""
         response = await self._ask(
             speaker,
             "POST",
@@ -131,8 +131,10 @@ class TrialClient:
             headers={"Content-Type": f"{HL7_TYPE}; charset=utf-8"},
             content=message.encode(),
         )
-        segments = (segment.split("|") for segment in response.text.split("\r"))
-        return next((fields[1] for fields in segments if fields[0] == "MSA"), "")
+        if f"MSA|{expect}|" not in response.text:
+            raise DemoError(
+                f"A message was not acknowledged by {expect}:\n{message}\n{response.text}".replace("\r", "\n")
+            )
 
     async def get(self, speaker: Speaker, path: str, *, at_least: int = 0, **parameters: str) -> dict[str, Any]:
         """GET JSON that reflects at least a log position; waits for it as long as the service asks."""

@@ -5,10 +5,9 @@ Each is dealt to a certain subject of an arm, by its number in the arm, so that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
-from typing import Any
 
 from services.demo.people import Person
 from services.demo.treatment import Treatment
@@ -16,7 +15,8 @@ from services.demo.trial import Agenda, Step, Team, Trial
 
 DAY = timedelta(days=1)
 
-MISTAKEN_COUNT = "C2"
+MISTYPED_COUNT = "C1"
+MISTAKEN_COUNT = "C3"  # one that the first evaluation rests on
 TRANSFUSION_DAY = 37
 HAEMOGLOBIN_BEFORE_G_L = "69"
 SERIOUS_EVENT_DAY = 66
@@ -35,11 +35,12 @@ class Incidents:
         self._subject = subject
         self._treatment = treatment
         self._is_first, self._is_second = number == 0, number == 1
+        self._nobody = f"{person.site}-999"
 
     async def on_day_0(self, on: date) -> None:
         """The first infusion brings a fever; and somebody mistypes an order, and a laboratory a subject."""
         if self._treatment.kind == "msc-infusion" and self._is_first:
-            await self._adverse_event("Infusion related reaction", 1, on, related=True)
+            await self._adverse_event("Infusion related reaction", 1, on, related=True, infusion_reaction=True)
             await self._client.post_refused(
                 self._team.investigator,
                 f"{self._treatment.path}/csa-doses",
@@ -65,29 +66,56 @@ class Incidents:
 
     def as_first_sent(self, item: str, specimen: Mapping[str, str]) -> dict[str, str]:
         """The count as the laboratory first sends it: once with the platelets of somebody else."""
-        is_mistaken = item == MISTAKEN_COUNT and "PLT" in specimen and self._trial.first_time("send a mistaken count")
+        is_mistaken = item == MISTAKEN_COUNT and self._treatment.kind == "msc-infusion" and self._is_first
         return dict(specimen) | ({"PLT": "412"} if is_mistaken else {})
+
+    def as_addressed(self, item: str) -> str:
+        """The number under which the laboratory sends a count: once a wrong one."""
+        is_mistyped = item == MISTYPED_COUNT and self._trial.first_time("mistype a number")
+        return self._nobody if is_mistyped else self._subject
+
+    async def release(self, on: date) -> None:
+        """The coordinator finds out whose the held count is, and releases it."""
+        coordinator = self._team.coordinator
+        held = await self._client.get(
+            coordinator, "/labs/quarantine", at_least=self._client.position, site=self._team.site
+        )
+        body = {
+            "reason": "The request form shows the right number.",
+            "subject": self._subject,
+            "occurred_at": self._team.at(on, 9),
+        }
+        await self._client.post(coordinator, f"/labs/quarantine/{held['items'][-1]['id']}/release", body)
 
     async def _serious_event(self, on: date) -> None:
         await self._adverse_event("Lung infection", 3, on, related=True, seriousness=["hospitalisation"])
 
     async def _adverse_event(
-        self, term: str, grade: int, on: date, *, related: bool, seriousness: list[str] | None = None
-    ) -> dict[str, Any]:
+        self,
+        term: str,
+        grade: int,
+        on: date,
+        *,
+        related: bool,
+        seriousness: Sequence[str] = (),
+        infusion_reaction: bool = False,
+    ) -> None:
         body = {
             "term": term,
             "grade": grade,
             "serious": bool(seriousness),
             "related": related,
-            "seriousness_criteria": seriousness or [],
+            "seriousness_criteria": list(seriousness),
+            "infusion_reaction": infusion_reaction,
             "aware_at": self._team.at(on, 14),
             "occurred_at": self._team.at(on, 12),
         }
-        return await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
+        await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
 
     async def _report_on_a_stranger(self, on: date) -> None:
-        """Somebody mistyped the subject's number: the message is kept, but nothing of it is believed."""
+        """A report on somebody who is not in the trial is held, and another under the same message number refused."""
         laboratory = self._team.laboratory
         specimen = {"HGB": "102", "PLT": "187"}
-        message = laboratory.oru(self._person, f"{self._team.site}-999", laboratory.order(), specimen, collected_on=on)
-        await self._client.post_hl7(self._team.lab, message)
+        message = laboratory.oru(self._person, self._nobody, laboratory.order(), specimen, collected_on=on)
+        await self._client.post_hl7(self._team.lab, message, expect="AE")
+        await self._client.post_hl7(self._team.lab, message.replace("|187|", "|178|"), expect="AE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from services.demo.trial import Agenda, Team, Trial
 
 DAY = timedelta(days=1)
 FIRST_DOSE = 1
+INFUSED_AT_HOUR = 10
 UNITS_OF_RED_CELLS = 2
 HUNDRED = Decimal(100)
 POLLS_MAX = 50
@@ -58,8 +59,18 @@ class Treatment:
         await self._infuse(FIRST_DOSE, on)
 
     async def _infuse(self, dose_number: int, on: date) -> None:
+        """An infusion, and the looks after it that the protocol asks for."""
         infusion = await self._infusion(dose_number, on)
         await self._client.post(self._team.investigator, f"{self.path}/infusions", infusion)
+        for activity in self._protocol.activities_for(self.arm):
+            if activity.origin == "each-infusion":
+                for offset in activity.offsets:
+                    at = self._team.instant(on, INFUSED_AT_HOUR) + timedelta(**{activity.unit: offset})
+                    self._agenda.plan(at.date(), partial(self._look_after, f"{activity.prefix}-{dose_number}", at))
+
+    async def _look_after(self, look: str, at: datetime, _: date) -> None:
+        body = {"look": look, "occurred_at": at.isoformat()}
+        await self._client.post(self._team.coordinator, f"{self.path}/infusion-safety", body)
 
     async def _infusion(self, dose_number: int, on: date) -> dict[str, Any]:
         """An infusion of the volume that the service gives for the weight of the day and the lot."""
@@ -78,7 +89,7 @@ class Treatment:
             "weight_kg": weight_kg,
             "volume_mL": dose["volume_mL"],
             "product": lot,
-            "occurred_at": self._team.at(on, 10),
+            "occurred_at": self._team.at(on, INFUSED_AT_HOUR),
         }
 
     def _lot(self, **shown: str) -> dict[str, str]:

@@ -57,9 +57,13 @@ class Team:
     lab: Speaker
     laboratory: Laboratory
 
+    def instant(self, on: date, hour: int) -> datetime:
+        """An hour of a day on the site's clock."""
+        return datetime.combine(on, time(hour), self.zone)
+
     def at(self, on: date, hour: int) -> str:
-        """An hour of a day on the site's clock, as the API reads it."""
-        return datetime.combine(on, time(hour), self.zone).isoformat()
+        """The same, as the API reads it."""
+        return self.instant(on, hour).isoformat()
 
 
 @dataclass

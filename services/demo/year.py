@@ -21,6 +21,7 @@ DAY = timedelta(days=1)
 VISIT_OFF_DAYS = 2
 MISSED_SHARE = 0.04
 EVALUATED_AFTER_DAYS = 2
+CORRECTED_AFTER_DAYS = 5  # when the evaluation has been made on the mistaken count
 TRANSFUSED_BELOW_G_L = 72  # ordinary practice, not the protocol's
 
 
@@ -102,10 +103,15 @@ class Year:
         laboratory = self._team.laboratory
         order = laboratory.order()
         sent = self._incidents.as_first_sent(code, specimen)
-        message = laboratory.oru(self._person, self._subject, order, sent, collected_on=on)
-        await self._client.post_hl7(self._team.lab, message)
+        addressed = self._incidents.as_addressed(code)
+        message = laboratory.oru(self._person, addressed, order, sent, collected_on=on)
+        if addressed == self._subject:
+            await self._client.post_hl7(self._team.lab, message)
+        else:
+            await self._client.post_hl7(self._team.lab, message, expect="AE")
+            self._agenda.plan(on + DAY, self._incidents.release)
         if sent != specimen:
-            self._agenda.plan(on + DAY, partial(self._correct, order, specimen, on))
+            self._agenda.plan(on + CORRECTED_AFTER_DAYS * DAY, partial(self._correct, order, specimen, on))
         haemoglobin = specimen.get("HGB")
         if haemoglobin is not None and int(haemoglobin) < TRANSFUSED_BELOW_G_L:
             self._agenda.plan(on + DAY, partial(self._treatment.transfuse, haemoglobin))
@@ -128,6 +134,9 @@ class Year:
         body = {"timepoint": timepoint, "occurred_at": self._team.at(on, 15)} | ({"reason": reason} if reason else {})
         path = f"/visits/subjects/{self._subject}/evaluations"
         evaluated = await self._client.post(self._team.investigator, path, body)
+        if timepoint == self._protocol.response.evaluations[-1].timepoint:
+            signature = {"positions": [evaluated["position"]], "meaning": "responsibility"}
+            await self._client.post(self._team.investigator, "/audit/signatures", signature)
         if not self._treatment.may_be_repeated_after(timepoint):
             return
         if await self._treatment.second_dose_waits_for_a_count(on, evaluated):

@@ -166,7 +166,8 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
 async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
     """Record an adverse event, also after a withdrawal, and learn by when it is to be reported."""
     call.require_subject(subject)
-    _require_past(call, subject, body)
+    if body.aware_at > call.runtime.clock() + CLOCK_SKEW_MAX:
+        raise IN_FUTURE("aware_at lies in the future.")
     rules = domain.adverse_events(call.runtime.protocol)
     outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
     event = recorded_event(outcome, AdverseEventReported)
@@ -279,15 +280,6 @@ async def list_due(
     day = on or protocol.civil_date(call.runtime.clock(), site)
     async with call.read(PROJECTION) as session:
         return await due_at_site(session, protocol, site, day, after, limit)
-
-
-def _require_past(call: Call, subject: str, body: AdverseEvent) -> None:
-    """Nobody can be aware of what is to come, nor can it have begun."""
-    latest = call.runtime.clock() + CLOCK_SKEW_MAX
-    if body.aware_at > latest:
-        raise IN_FUTURE("aware_at lies in the future.")
-    if body.onset_on is not None and body.onset_on > call.runtime.protocol.civil_date(latest, site_of(subject)):
-        raise IN_FUTURE("onset_on lies in the future.")
 
 
 async def _subject_in_log(call: Call, subject: str) -> Subject:

@@ -39,6 +39,7 @@ from services.visits.subject import (
     require_treated_by,
     subject_decider,
 )
+from shared.clock import EARLIEST
 from shared.decision import Decider
 from shared.events import Event
 from shared.problems import REASON_REQUIRED, refusal
@@ -54,6 +55,9 @@ LOOK_NOT_PLANNED = refusal("look-not-planned", 409, "No infusion of the subject 
 WEEK_NOT_PLANNED = refusal("week-not-planned", 422, "The protocol asks for no symptoms in this week.")
 SERIOUSNESS_INVALID = refusal(
     "seriousness-invalid", 422, "A serious event meets criteria of the protocol, any other event none."
+)
+ONSET_IMPLAUSIBLE = refusal(
+    "onset-implausible", 422, "An adverse event begins in a subject's lifetime, and not after it is recorded."
 )
 
 
@@ -202,9 +206,12 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
     """Taken from anybody who was randomized: safety is followed also after a withdrawal (ICH E2A).
 
     Raises SERIOUSNESS_INVALID where the criteria do not bear out what `serious` says, are none of the protocol's, or a
-    fatal event is called not serious.
+    fatal event is called not serious; ONSET_IMPLAUSIBLE for a first day that cannot be.
     """
     require_randomized(subject)
+    latest = protocol.civil_date(command.at, subject.site)
+    if command.onset_on is not None and not EARLIEST.date() <= command.onset_on <= latest:
+        raise ONSET_IMPLAUSIBLE(latest=latest.isoformat())
     rules, criteria = protocol.safety, set(command.seriousness_criteria)
     fatal = command.grade >= rules.fatal_grade or command.outcome == "fatal"
     if command.serious != bool(criteria) or not criteria <= set(rules.seriousness_criteria):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from services.app import create_application
 from shared.identity import Role
 from shared.keys import Keys
 from shared.settings import Settings
+from shared.telemetry import configure_logging
 from shared.tokens import issue
 
 
@@ -44,23 +45,30 @@ class Trial:
 As = Callable[..., httpx.AsyncClient]
 
 
-@pytest.fixture(scope="session")
-async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
-    """The four services on one port."""
-    home: Path = tmp_path_factory.mktemp("home")
-    settings = Settings(home=home, database_url=session_database_url, log_level="WARNING")
+@asynccontextmanager
+async def serving(database_url: str, home: Path) -> AsyncIterator[Trial]:
+    """The four services on one port of the loopback, over a migrated database."""
+    settings = Settings(home=home, database_url=database_url, log_level="WARNING")
+    configure_logging(settings.log_level)
     server = uvicorn.Server(
         uvicorn.Config(create_application(settings), host="127.0.0.1", port=0, log_level="warning", access_log=False)
     )
-    serving = asyncio.create_task(server.serve())
+    task = asyncio.create_task(server.serve())
     while not server.started:
-        if serving.done():
-            serving.result()
+        if task.done():
+            task.result()
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Trial(f"http://127.0.0.1:{port}", settings)
     server.should_exit = True
-    await serving
+    await task
+
+
+@pytest.fixture(scope="session")
+async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
+    """The running trial that the journeys share."""
+    async with serving(session_database_url, tmp_path_factory.mktemp("home")) as trial:
+        yield trial
 
 
 @pytest.fixture

@@ -264,6 +264,12 @@ class TestAdverseEvents:
             domain.SERIOUSNESS_INVALID, criteria=list(PROTOCOL.safety.seriousness_criteria)
         )
 
+    @pytest.mark.parametrize("onset_on", [date(2026, 1, 2), date(1026, 1, 1)])
+    def test_an_event_that_began_after_it_was_recorded_or_before_anybodys_time_is_refused(self, onset_on: date) -> None:
+        given(*MSC).when(ADVERSE_EVENTS, report(onset_on=onset_on)).rejects(
+            domain.ONSET_IMPLAUSIBLE, latest="2026-01-01"
+        )
+
     @pytest.mark.parametrize("scope", ["treatment", "study"])
     def test_safety_is_followed_after_a_withdrawal(self, scope: str) -> None:
         given(*MSC, left(scope)).when(ADVERSE_EVENTS, report()).records(reported())

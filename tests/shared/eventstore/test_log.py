@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -136,7 +135,7 @@ class TestACondition:
 
 class TestAReadOf:
     @pytest.fixture
-    async def seats(self, any_log: EventLog) -> AsyncIterator[EventLog]:
+    async def seats(self, any_log: EventLog) -> EventLog:
         await any_log.append(
             [
                 event("seat-taken", "seat:1", "row:a"),
@@ -146,7 +145,7 @@ class TestAReadOf:
                 event("hall-closed"),
             ]
         )
-        yield any_log
+        return any_log
 
     @pytest.mark.parametrize(
         ("query", "positions"),

@@ -19,13 +19,17 @@ from shared.eventstore.record import UnstorableEvent, format_instant, leaf_hash,
 
 RECORDED_AT = datetime(2026, 5, 10, 8, 30, tzinfo=UTC)
 
-texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=8)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | texts,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=8,
 )
 documents = st.dictionaries(texts.filter(lambda name: name != "recorded_at"), values, max_size=6)
+
+
+def in_utc(at: datetime) -> bool:
+    return 1900 < at.year < 2200
 
 
 def document(**members: object) -> dict[str, object]:
@@ -81,9 +85,8 @@ class TestTheLeafHash:
 
 
 class TestAnInstant:
-    @given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)))
-    def test_is_written_in_utc_with_microseconds_and_reads_back(self, naive: datetime) -> None:
-        at = naive.replace(tzinfo=timezone(timedelta(hours=8)))
+    @given(st.datetimes(timezones=st.just(timezone(timedelta(hours=8))), allow_imaginary=False).filter(in_utc))
+    def test_is_written_in_utc_with_microseconds_and_reads_back(self, at: datetime) -> None:
         written = format_instant(at)
         assert len(written) == 27
         assert written.endswith("Z")

@@ -12,19 +12,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Receive, Scope, Send
 
-from services.audit import api as audit
-from services.labs import api as labs
-from services.randomization import api as randomization
-from services.visits import api as visits
+from services.audit.api import SERVICE as AUDIT
+from services.labs.api import SERVICE as LABS
+from services.randomization.api import SERVICE as RANDOMIZATION
+from services.visits.api import SERVICE as VISITS
 from shared.clock import Clock, system_clock
 from shared.problems import MEDIA_TYPE, NOT_FOUND, REFUSALS
 from shared.runtime import open_runtime
 from shared.service import Service, create_service
 from shared.settings import Settings
 
-SERVICES: dict[str, Service] = {
-    service.name: service for service in (randomization.SERVICE, visits.SERVICE, labs.SERVICE, audit.SERVICE)
-}
+SERVICES: dict[str, Service] = {service.name: service for service in (RANDOMIZATION, VISITS, LABS, AUDIT)}
 
 
 class ServiceRoute(BaseRoute):

@@ -57,7 +57,8 @@ def empty(url: str) -> None:
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
         tables = connection.execute(
-            "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY (%s) AND tablename <> 'alembic_version'",
+            "SELECT schemaname, tablename FROM pg_tables"
+            " WHERE schemaname = ANY (%s) AND tablename <> 'alembic_version'",
             [schemas],
         ).fetchall()
         triggers = connection.execute("SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE tgenabled = 'A'")

@@ -33,7 +33,7 @@ from shared.call import Call, may_read, may_write
 from shared.clock import Instant
 from shared.eventstore.log import PostgresLog
 from shared.identity import Role
-from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, WRITE_CONFLICT, problem_responses
+from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
 
@@ -124,7 +124,7 @@ async def get_event(position: Position, call: Reader) -> EventDetail:
     return EventDetail.of(stored, record=stored.record.decode(), signatures=await signatures_over(log, position))
 
 
-@router.get("/subjects/{subject}", name="getSubjectTrail", responses=problem_responses(domain.UNKNOWN_SUBJECT))
+@router.get("/subjects/{subject}", name="getSubjectTrail", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject_trail(subject: SubjectId, call: Reader, after: After = 0, limit: Limit = 100) -> EventPage:
     """Everything that any service recorded about a subject, in position order."""
     call.require_subject(subject)
@@ -133,11 +133,11 @@ async def get_subject_trail(subject: SubjectId, call: Reader, after: After = 0, 
     read = await call.runtime.log.read(about_subject(subject), after=after, limit=limit + 1)
     events = [stored for stored in read.events if stored.position <= known]
     if not events and not after:
-        raise domain.UNKNOWN_SUBJECT()
+        raise UNKNOWN_SUBJECT()
     return page_of(events, limit)
 
 
-@router.get("/subjects/{subject}/as-of", name="getSubjectAsOf", responses=problem_responses(domain.UNKNOWN_SUBJECT))
+@router.get("/subjects/{subject}/as-of", name="getSubjectAsOf", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject_as_of(
     subject: SubjectId,
     call: Reader,
@@ -153,7 +153,7 @@ async def get_subject_as_of(
         known = await reached(session)
     events = [stored async for stored in call.runtime.log.stream(about_subject(subject), until=known)]
     if not events:
-        raise domain.UNKNOWN_SUBJECT()
+        raise UNKNOWN_SUBJECT()
     return as_of(subject, events, recorded, occurred)
 
 

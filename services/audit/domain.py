@@ -16,13 +16,12 @@ from shared.decision import Decider
 from shared.events import Event
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Actor
-from shared.problems import FORBIDDEN, Refusal, refusal
+from shared.problems import FORBIDDEN, refusal
 
 UNKNOWN_POSITION = refusal("unknown-position", 404, "The log holds no event at this position.")
 UNKNOWN_TREE_SIZE = refusal("unknown-tree-size", 404, "The tree of the log has not reached this size.")
 UNKNOWN_SIGNATURE = refusal("unknown-signature", 404, "No signature stands at this position.")
 # The subject's own service declares this refusal; here it is only answered with.
-UNKNOWN_SUBJECT = Refusal("unknown-subject", 404, "No subject bears this number.")
 AUTHENTICATION_NOT_FRESH = refusal(
     "fresh-authentication-needed", 403, "Whoever signs must have authenticated within the last five minutes."
 )

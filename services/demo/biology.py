@@ -23,7 +23,7 @@ class Course(StrEnum):
 
 
 COURSES = {
-    "msc-infusion": (Course.EARLY, Course.LATE, Course.NONE, Course.EARLY, Course.NONE, Course.WORSE, Course.EARLY),
+    "msc-infusion": (Course.EARLY, Course.NONE, Course.LATE, Course.EARLY, Course.WORSE, Course.NONE, Course.EARLY),
     "ciclosporin": (Course.NONE, Course.EARLY, Course.LATE, Course.NONE, Course.WORSE, Course.EARLY, Course.NONE),
 }
 """How the courses are dealt out within a treatment, over and over: a small trial shows several as well."""

@@ -122,7 +122,7 @@ class TrialClient:
         self.refused.append(Refused(what, str(problem["type"]).rpartition("/")[2]))
 
     async def post_hl7(self, speaker: Speaker, message: str, *, expect: str = "AA") -> None:
-        """POST an HL7 v2 message, whose acknowledgment must bear this code (MSA-1): AA it is in the log, AE it is not."""
+        """POST an HL7 v2 message; its acknowledgment must bear this code in MSA-1: AA is taken in, AE is not."""
         response = await self._ask(
             speaker,
             "POST",

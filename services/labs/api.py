@@ -27,6 +27,7 @@ from shared.identity import Role
 from shared.problems import (
     IN_FUTURE,
     TOO_LARGE,
+    UNKNOWN_SUBJECT,
     UNSUPPORTED_MEDIA,
     WRITE_CONFLICT,
     Problem,
@@ -164,7 +165,7 @@ class HeldList(BaseModel):
     responses={
         207: {"model": TakenIn, "description": "Some of the reports were recorded, the others refused."},
         **problem_responses(
-            domain.UNKNOWN_SUBJECT, domain.MESSAGE_ID_REUSED, IN_FUTURE, WRITE_CONFLICT, *domain.UNREADABLE.values()
+            UNKNOWN_SUBJECT, domain.MESSAGE_ID_REUSED, IN_FUTURE, WRITE_CONFLICT, *domain.UNREADABLE.values()
         ),
     },
 )
@@ -280,7 +281,7 @@ def _charset_of(content_type: str) -> str | None:
     return match[1] if match else None
 
 
-@router.get("/subjects/{subject}/results", name="listResults", responses=problem_responses(domain.UNKNOWN_SUBJECT))
+@router.get("/subjects/{subject}/results", name="listResults", responses=problem_responses(UNKNOWN_SUBJECT))
 async def list_results(
     subject: SubjectId,
     call: Reader,

@@ -33,11 +33,10 @@ from services.randomization.events import SubjectScreened
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.problems import Refusal, refusal
+from shared.problems import UNKNOWN_SUBJECT, Refusal, refusal
 from shared.protocol.language import site_of
 
 # The subject's own service declares this refusal; here it is only answered with.
-UNKNOWN_SUBJECT = Refusal("unknown-subject", 404, "No subject bears this number.")
 MESSAGE_ID_REUSED = refusal(
     "message-id-reused", 409, "The sender has used this message id before, with another content."
 )

@@ -10,10 +10,9 @@ from sqlalchemy import and_, or_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.labs.domain import UNKNOWN_SUBJECT
 from services.labs.projections import HeldMessage, Result, Subject
 from shared.eventstore.record import format_instant
-from shared.problems import INVALID
+from shared.problems import INVALID, UNKNOWN_SUBJECT
 
 VERSION_MAX = 2**31 - 1
 

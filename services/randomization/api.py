@@ -29,7 +29,7 @@ from services.randomization.flow import Flow, consort_flow
 from services.randomization.projections import PROJECTION, Subject
 from shared.call import Call, may_read, may_write
 from shared.identity import Role
-from shared.problems import REASON_REQUIRED, WRITE_CONFLICT, problem_responses
+from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
 
@@ -132,7 +132,7 @@ async def screen_subject(body: Screening, call: SiteStaff, response: Response) -
     "/subjects/{subject}/consent",
     status_code=201,
     name="obtainConsent",
-    responses=problem_responses(domain.UNKNOWN_SUBJECT, domain.WITHDRAWN, WRITE_CONFLICT),
+    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT),
 )
 async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> Written:
     """Record the subject's informed consent to a version of the form."""
@@ -146,10 +146,10 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
     status_code=201,
     name="assessEligibility",
     responses=problem_responses(
-        domain.UNKNOWN_SUBJECT,
+        UNKNOWN_SUBJECT,
         domain.NOT_CONSENTED,
         domain.ALREADY_ENROLLED,
-        domain.WITHDRAWN,
+        WITHDRAWN,
         REASON_REQUIRED,
         WRITE_CONFLICT,
     ),
@@ -174,11 +174,11 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
     status_code=201,
     name="enrolSubject",
     responses=problem_responses(
-        domain.UNKNOWN_SUBJECT,
+        UNKNOWN_SUBJECT,
         domain.NOT_CONSENTED,
         domain.NOT_ELIGIBLE,
         domain.ALREADY_ENROLLED,
-        domain.WITHDRAWN,
+        WITHDRAWN,
         WRITE_CONFLICT,
     ),
 )
@@ -194,11 +194,11 @@ async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> W
     status_code=201,
     name="randomizeSubject",
     responses=problem_responses(
-        domain.UNKNOWN_SUBJECT,
+        UNKNOWN_SUBJECT,
         domain.ALREADY_RANDOMIZED,
         domain.NOT_ENROLLED,
         domain.OTHER_LIST,
-        domain.WITHDRAWN,
+        WITHDRAWN,
         WRITE_CONFLICT,
     ),
 )
@@ -220,7 +220,7 @@ async def randomize_subject(subject: SubjectId, body: Nothing, call: SiteStaff) 
     "/subjects/{subject}/withdrawal",
     status_code=201,
     name="withdrawSubject",
-    responses=problem_responses(domain.UNKNOWN_SUBJECT, domain.WITHDRAWN, WRITE_CONFLICT),
+    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT),
 )
 async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff) -> Written:
     """Record that the subject leaves the treatment or the study. Nothing that was recorded is removed."""
@@ -257,14 +257,14 @@ async def list_subjects(
     )
 
 
-@router.get("/subjects/{subject}", name="getSubject", responses=problem_responses(domain.UNKNOWN_SUBJECT))
+@router.get("/subjects/{subject}", name="getSubject", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
     """Where one subject stands."""
     call.require_subject(subject)
     async with call.read(PROJECTION) as session:
         row = await session.get(Subject, subject)
     if row is None:
-        raise domain.UNKNOWN_SUBJECT()
+        raise UNKNOWN_SUBJECT()
     return _detail(row)
 
 

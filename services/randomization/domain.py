@@ -32,19 +32,17 @@ from services.randomization.events import (
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.problems import REASON_REQUIRED, refusal
+from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, refusal
 from shared.protocol import Protocol
 from shared.protocol.language import site_of
 
 SITE_FULL = refusal("screening-numbers-exhausted", 409, "The site has no screening number left.")
-UNKNOWN_SUBJECT = refusal("unknown-subject", 404, "No subject bears this number.")
 NOT_CONSENTED = refusal("not-consented", 409, "The subject has not given informed consent.")
 NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found eligible.")
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
 ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has been randomized already.")
 OTHER_LIST = refusal("allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations.")
-WITHDRAWN = refusal("subject-withdrawn", 409, "The subject has withdrawn.")
 
 LAST_SCREENING_NUMBER = 999
 """Subject ids are SITE-NNN."""

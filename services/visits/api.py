@@ -44,21 +44,20 @@ from services.visits.events import AdverseEventReported, ProductInfused, Subject
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.projections import Subject as SubjectRow
-from services.visits.subject import (
-    NOT_RANDOMIZED,
-    OTHER_TREATMENT,
-    UNKNOWN_SUBJECT,
-    WITHDRAWN,
-    Subject,
-    evolve,
-    require_randomized,
-    subject_query,
-)
+from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, Subject, evolve, require_randomized, subject_query
 from shared.call import LOG_POSITION, Call, may_read, may_write
 from shared.decision import CLOCK_SKEW_MAX
 from shared.events import decode
 from shared.identity import Role
-from shared.problems import IN_FUTURE, NOT_YET_PROJECTED, REASON_REQUIRED, WRITE_CONFLICT, problem_responses
+from shared.problems import (
+    IN_FUTURE,
+    NOT_YET_PROJECTED,
+    REASON_REQUIRED,
+    UNKNOWN_SUBJECT,
+    WITHDRAWN,
+    WRITE_CONFLICT,
+    problem_responses,
+)
 from shared.protocol.language import SiteId, SubjectId, site_of
 from shared.service import Service, create_service, recorded_event, service_router
 

@@ -32,12 +32,10 @@ from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
-from shared.problems import Refusal, refusal
+from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN, refusal
 from shared.protocol import Anchor, Protocol
 
 # Two refusals of randomization, in the same words.
-UNKNOWN_SUBJECT = Refusal("unknown-subject", 404, "No subject bears this number.")
-WITHDRAWN = Refusal("subject-withdrawn", 409, "The subject has withdrawn.")
 
 NOT_RANDOMIZED = refusal("not-randomized", 409, "The subject has not been randomized.")
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")

@@ -1,4 +1,4 @@
-"""`marrow bench [append] [results] [rebuild] [memory] [--quick]`: what is asked for, side by side with peers, in one run."""
+"""`marrow bench [append] [results] [rebuild] [memory] [--quick]`: side by side with peers, in one run."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What one would write instead of the laboratory service: FastAPI and SQLModel, a synchronous session, two rows.
 
-Reads the same body, inserts a row a result and one for the audit trail, commits, answers. It checks no token and decides
-nothing, and has a connection for each of its threads, so that none waits for another.
+Reads the same body, inserts a row a result and one for the audit trail, commits, answers. It checks no token and
+decides nothing, and has a connection for each of its threads, so that none waits for another.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def keep_threads_busy(call: Callable[[], object], *, callers: int, seconds: floa
             while not failures and perf_counter() - started < seconds:
                 call()
                 done[number] += 1
-        except Exception as failure:  # noqa: BLE001 (raised below, in the thread that asked)
+        except Exception as failure:
             failures.append(failure)
 
     threads = [threading.Thread(target=caller, args=(number,)) for number in range(callers)]

@@ -69,7 +69,7 @@ async def _lifespan(application: FastAPI) -> AsyncIterator[None]:
     configure_logging(settings.log_level)
     log: EventLog = StorelessLog()
     async with open_runtime(settings, [SERVICE.component]) as runtime:
-        application.state.runtime = replace(runtime, log=cast(PostgresLog, log))
+        application.state.runtime = replace(runtime, log=cast("PostgresLog", log))
         async with _follow_log(application):
             yield
 

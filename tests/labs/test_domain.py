@@ -21,6 +21,7 @@ from services.labs.events import (
     Superseded,
 )
 from shared.events import Event
+from shared.problems import UNKNOWN_SUBJECT
 from tests.labs.examples import (
     COLLECTED,
     OBX_HCT,
@@ -73,7 +74,7 @@ class TestAReportOfJson:
         given(screened()).when(domain.REPORT, command).records(recorded(command))
 
     def test_of_an_unknown_subject_is_refused(self) -> None:
-        given().when(domain.REPORT, report()).rejects(domain.UNKNOWN_SUBJECT, subject=S)
+        given().when(domain.REPORT, report()).rejects(UNKNOWN_SUBJECT, subject=S)
 
     def test_that_is_sent_again_comes_to_what_it_came_to_before(self) -> None:
         first = recorded(report())

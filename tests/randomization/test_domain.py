@@ -15,7 +15,7 @@ from services.randomization.commands import (
 )
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectWithdrawn
 from shared.decision import Command, Decider
-from shared.problems import REASON_REQUIRED, Refusal
+from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import (
     assess,
@@ -134,17 +134,17 @@ def test_leaving_the_treatment_is_not_leaving_the_study() -> None:
     given(*ready_to_randomize(), left).when(domain.WITHDRAWAL, LEAVE_STUDY).records(
         SubjectWithdrawn(subject=S, site="01", scope="study")
     )
-    given(*ready_to_randomize(), left).when(domain.WITHDRAWAL, LEAVE_TREATMENT).rejects(domain.WITHDRAWN)
+    given(*ready_to_randomize(), left).when(domain.WITHDRAWAL, LEAVE_TREATMENT).rejects(WITHDRAWN)
 
 
 @pytest.mark.parametrize(
     ("steps", "decider", "command", "refusal"),
     [
-        (0, domain.CONSENT, CONSENT, domain.UNKNOWN_SUBJECT),
-        (0, ELIGIBILITY, assess(), domain.UNKNOWN_SUBJECT),
-        (0, domain.ENROLMENT, ENROL, domain.UNKNOWN_SUBJECT),
-        (0, ALLOCATION, RANDOMIZE, domain.UNKNOWN_SUBJECT),
-        (0, domain.WITHDRAWAL, LEAVE_STUDY, domain.UNKNOWN_SUBJECT),
+        (0, domain.CONSENT, CONSENT, UNKNOWN_SUBJECT),
+        (0, ELIGIBILITY, assess(), UNKNOWN_SUBJECT),
+        (0, domain.ENROLMENT, ENROL, UNKNOWN_SUBJECT),
+        (0, ALLOCATION, RANDOMIZE, UNKNOWN_SUBJECT),
+        (0, domain.WITHDRAWAL, LEAVE_STUDY, UNKNOWN_SUBJECT),
         (1, ELIGIBILITY, assess(), domain.NOT_CONSENTED),
         (1, domain.ENROLMENT, ENROL, domain.NOT_CONSENTED),
         (1, ALLOCATION, RANDOMIZE, domain.NOT_ENROLLED),
@@ -173,7 +173,7 @@ def test_a_step_out_of_order_is_refused(
 )
 def test_who_has_left_the_study_takes_no_further_step(decider: Decider[Command, object], command: Command) -> None:
     left = SubjectWithdrawn(subject=S, site="01", scope="study")
-    given(*ready_to_randomize(), left).when(decider, command).rejects(domain.WITHDRAWN)
+    given(*ready_to_randomize(), left).when(decider, command).rejects(WITHDRAWN)
 
 
 def test_a_subject_that_is_not_eligible_is_not_enrolled() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
 from shared.decision import Command, Decider, Outcome, Provenance, RequestKey, handle
 from shared.events import Event, Recorded
 from shared.eventstore.memory import MemoryLog
-from shared.eventstore.model import AppendCondition, AppendConflict, NewEvent, Query, QueryItem, StoredEvent
+from shared.eventstore.model import EVERYTHING, NewEvent, Query, QueryItem, ReadResult
 from shared.identity import Actor, Role
 from shared.problems import IN_FUTURE, KEY_REUSED, WRITE_CONFLICT, Problem, refusal
 
@@ -144,10 +145,14 @@ async def test_64_retries_at_once_of_one_request_take_one_bed(memory_log: Memory
 
 
 class RivalLog(MemoryLog):
-    """A log in which somebody else is always a moment faster."""
+    """A log in which somebody else takes a bed whenever a decision has been read for."""
 
-    async def append(self, events: Sequence[NewEvent], condition: AppendCondition | None = None) -> list[StoredEvent]:
-        raise AppendConflict
+    async def read(self, query: Query = EVERYTHING, *, after: int = 0, limit: int | None = None) -> ReadResult:
+        result = await super().read(query, after=after, limit=limit)
+        document = {"id": uuid4().hex, "type": "test-bed-taken", "version": 1, "tags": ("ward:A",)}
+        rival = document | {"data": {"ward": "A", "bed": 1000 + result.head}, "occurred_at": NOW.isoformat(), "by": {}}
+        await self.append([NewEvent("test-bed-taken", ("ward:A",), rival | {"key": None})])
+        return result
 
 
 async def test_a_decision_that_always_comes_too_late_ends_in_a_named_refusal() -> None:

@@ -119,6 +119,6 @@ async def test_a_token_with_a_wrong_claim_is_refused(verifier: TokenVerifier, ch
 async def test_a_token_of_another_key_or_of_none_is_refused(verifier: TokenVerifier) -> None:
     claims = jwt.decode(token(), options={"verify_signature": False})
     await refused(verifier, jwt.encode(claims, Ed25519PrivateKey.generate(), algorithm="EdDSA"))
-    await refused(verifier, jwt.encode(claims, None, algorithm="none"))
+    await refused(verifier, jwt.encode(claims, "", algorithm="none"))
     await refused(verifier, "not-a-token")
     await refused(verifier, token()[:-4] + "AAAA")

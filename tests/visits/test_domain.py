@@ -10,9 +10,9 @@ import pytest
 from services.visits import domain
 from services.visits.commands import CheckInfusionSafety, DoseCiclosporin, RecordTransfusion
 from services.visits.events import Ground, InfusionSafetyChecked, SecondDoseEligible, SecondDoseIneligible
-from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, UNKNOWN_SUBJECT, WITHDRAWN
+from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT
 from shared.decision import Command, Decider
-from shared.problems import REASON_REQUIRED, Refusal
+from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, given

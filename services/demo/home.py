@@ -12,6 +12,7 @@ from typing import Any
 from services.demo.errors import DemoError
 
 MARK = "demo.json"
+STORE = "postgres"  # the embedded server's data (shared/embedded.py)
 MADE_BY = "marrow demo"
 
 
@@ -48,7 +49,7 @@ class DemoHome:
         return self.path / "export.ndjson"
 
     def played(self) -> Played | None:
-        """What an earlier demo left here; None where there is nothing yet.
+        """What an earlier demo left here; None where there is no trial yet.
 
         Raises DemoError for a folder that holds something else: it is neither used nor removed.
         """
@@ -59,9 +60,10 @@ class DemoHome:
             if mark.pop("made_by") != MADE_BY:
                 raise ValueError(mark)
             refused = tuple(Refused(**each) for each in mark.pop("refused"))
-            return Played(refused=refused, names_sent=tuple(mark.pop("names_sent")), **mark)
+            played = Played(refused=refused, names_sent=tuple(mark.pop("names_sent")), **mark)
         except (OSError, ValueError, KeyError, TypeError):
             raise DemoError(f"{self.path} was not made by a demo. Name another folder with --home.") from None
+        return played if (self.path / STORE).exists() else None
 
     def remember(self, played: Played) -> None:
         """Write the mark; the folder is made if need be."""

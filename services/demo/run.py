@@ -78,7 +78,7 @@ async def _run(demo: Demo, settings: Settings, console: Console) -> None:
 async def _play_anew(demo: Demo, settings: Settings, home: DemoHome, console: Console) -> None:
     upcoming = plan(load_protocol(settings.protocol_file), demo.subjects, system_clock())
     clock = SimulatedClock(upcoming.calendar.opening)
-    home.remember(Played(demo.subjects))
+    home.remember(Played(demo.subjects, names_sent=_names(upcoming)))
     console.print(
         f"A trial of {demo.subjects} subjects, {len(upcoming.people)} screened, opens on {upcoming.calendar.opens_on} "
         f"in {home.path}",
@@ -109,13 +109,17 @@ async def _play(
         await play(upcoming, client, clock, protocol, settings.subject_authority, tell)
     seconds = perf_counter() - started
     console.print(f"{client.requests:,} requests in {seconds:.1f} s, {client.requests / seconds:,.0f} a second\n")
-    names = {name for person in upcoming.people for name in (person.surname, person.given_name)}
     return Played(
         subjects=sum(person.fate == "takes-part" for person in upcoming.people),
         finished=True,
         refused=tuple(client.refused),
-        names_sent=tuple(sorted(names)),
+        names_sent=_names(upcoming),
     )
+
+
+def _names(upcoming: Plan) -> tuple[str, ...]:
+    """Every name that the laboratories may write into a message."""
+    return tuple(sorted({name for person in upcoming.people for name in (person.surname, person.given_name)}))
 
 
 async def _go_on(demo: Demo, settings: Settings, home: DemoHome, left: Played, console: Console) -> None:

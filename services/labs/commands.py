@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from services.labs.events import Ground, Label, ResultStatus, Sealed, Sender, Source
 from services.labs.intake import ReadResult
@@ -78,13 +79,17 @@ class TakeInReport(Command):
     sealed: Sealed | None = None
 
 
+_NO_OTHERS: JsonDict = {"additionalProperties": False}
+"""Said beside the pattern of the keys, without which a schema lets any other key through."""
+
+
 class Mapping(BaseModel):
     """What codes and units of a held message mean; `null` for a code that is none of the trial's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    codes: Annotated[dict[Name, AnalyteCode | None], Field(max_length=RESULTS_MAX)] = {}
-    units: Annotated[dict[Name, Name], Field(max_length=RESULTS_MAX)] = {}
+    codes: Annotated[dict[Name, AnalyteCode | None], Field(max_length=RESULTS_MAX, json_schema_extra=_NO_OTHERS)] = {}
+    units: Annotated[dict[Name, Name], Field(max_length=RESULTS_MAX, json_schema_extra=_NO_OTHERS)] = {}
 
 
 class Release(Command):

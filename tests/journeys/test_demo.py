@@ -152,6 +152,7 @@ def test_a_folder_that_no_demo_made_is_neither_used_nor_removed(tmp_path: Path) 
 def test_a_folder_that_a_demo_made_is_removed_unless_it_is_in_use(tmp_path: Path) -> None:
     home = DemoHome(tmp_path / "home")
     home.remember(Played(subjects=SUBJECTS))
+    (home.path / "postgres").mkdir()
     with (home.path / "postgres.users").open("ab") as users:
         fcntl.flock(users, fcntl.LOCK_SH)
         with pytest.raises(DemoError, match="is in use"):

@@ -80,5 +80,7 @@ async def _follow(policy: Policy, projection: Projection, runtime: Runtime) -> N
             except Problem as problem:
                 REFUSED.labels(policy.name).inc()
                 _log.info("policy refused", policy=policy.name, position=stored.position, code=problem.refusal.code)
-        async with runtime.engine.begin() as connection:
-            await write_progress(connection, projection.progress, policy.name, result.head)
+        if result.events:
+            # Without any, the way from the last position is read again after a restart, which costs less.
+            async with runtime.engine.begin() as connection:
+                await write_progress(connection, projection.progress, policy.name, result.head)

@@ -148,6 +148,10 @@ class Projector:
         async with self._engine.begin() as connection:
             after = await read_progress(connection, self._projection.progress, self._projection.name)
         async for result in self._log.follow(self._projection.query, after=after):
+            if not result.events and await self._move_on(after, result.head):
+                after = result.head
+                self._observe((), after)
+                continue
             async with self._engine.begin() as connection:
                 reached = await read_progress(
                     connection, self._projection.progress, self._projection.name, for_update=True
@@ -161,6 +165,14 @@ class Projector:
                     await self._projection.write(connection, events)
                     await write_progress(connection, self._projection.progress, self._projection.name, after)
             self._observe(events, after)
+
+    async def _move_on(self, after: int, head: int) -> bool:
+        """Past events that the projection does not read: one statement, if nobody else has moved the position."""
+        progress = self._projection.progress
+        ours = (progress.c.name == self._projection.name) & (progress.c.position == after)
+        async with self._engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            moved = await connection.execute(update(progress).where(ours).values(position=head))
+        return bool(moved.rowcount)
 
     def _observe(self, events: Sequence[StoredEvent], position: int) -> None:
         self.failing = False

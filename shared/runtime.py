@@ -66,7 +66,8 @@ async def open_runtime(
             pool_size=settings.database_pool_max,
             max_overflow=0,
             pool_pre_ping=True,
-            connect_args={"options": f"-c role={APPLICATION_ROLE}"},
+            # Rows and their position are lost together, and read again from the log: no commit of them need wait.
+            connect_args={"options": f"-c role={APPLICATION_ROLE} -c synchronous_commit=off"},
         )
         stack.push_async_callback(engine.dispose)
         pool = AsyncConnectionPool(connection_info(url), min_size=1, max_size=2, open=False)

@@ -117,12 +117,8 @@ def _refused(played: Played, held: Sequence[dict[str, Any]]) -> Table:
     for each in played.refused:
         table.add_row(each.what, each.code)
     for message in held:
-        table.add_row("a laboratory's message", f"held: {_why(message)}")
+        table.add_row("a laboratory's message", f"held: {message['reason']}")
     return table
-
-
-def _why(message: dict[str, Any]) -> str:
-    return str(message.get("reason") or message.get("why") or message.get("code") or "see /labs/quarantine")
 
 
 def _events(evidence: Evidence) -> Table:

@@ -18,7 +18,7 @@ from services.labs.grading import Flag
 from services.labs.json_report import Malformed, Reports, read_report
 from services.labs.numerics import Comparator
 from services.labs.projections import PROJECTION
-from services.labs.questions import held_messages, results_of
+from services.labs.questions import CURSOR, held_messages, results_of
 from shared.call import LOG_POSITION, Call, may_read, may_write
 from shared.clock import Instant
 from shared.decision import CLOCK_SKEW_MAX
@@ -289,7 +289,7 @@ async def list_results(
     collected_from: Annotated[Instant | None, Query(alias="from")] = None,
     collected_to: Annotated[Instant | None, Query(alias="to")] = None,
     versions: Annotated[Literal["all", "current"], Query(description="All versions, or those that count.")] = "all",
-    after: Annotated[str | None, Query(max_length=100, description="Cursor: the `next` of the page before.")] = None,
+    after: Annotated[str | None, Query(pattern=CURSOR, description="Cursor: the `next` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> ResultList:
     """A subject's results by the time of collection; of the versions of one result, the newest first."""

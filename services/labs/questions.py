@@ -14,7 +14,8 @@ from services.labs.projections import HeldMessage, Result, Subject
 from shared.eventstore.record import format_instant
 from shared.problems import INVALID, UNKNOWN_SUBJECT
 
-VERSION_MAX = 2**31 - 1
+CURSOR = r"^(19|20|21)\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z~[A-Z][A-Z0-9_]{0,15}~[0-9a-f]{32}~[1-9][0-9]{0,8}$"
+"""The place of a result in a list: its time of collection, analyte, key and version."""
 
 
 async def results_of(
@@ -58,14 +59,12 @@ def _cursor(row: Result) -> str:
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, str, str, int]:
+    """The place that a text of the form CURSOR names. Raises INVALID where it names no instant."""
+    at, code, key, version = cursor.split("~")
     try:
-        at, code, key, version = cursor.split("~")
-        collected_at, number = datetime.fromisoformat(at), int(version)
+        return datetime.fromisoformat(at), code, key, int(version)
     except ValueError:
         raise INVALID("query/after: this is no cursor of this list.") from None
-    if collected_at.tzinfo is None or not 0 < number <= VERSION_MAX or "\0" in cursor:
-        raise INVALID("query/after: this is no cursor of this list.")
-    return collected_at, code, key, number
 
 
 async def held_messages(

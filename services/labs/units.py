@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,7 @@ def _analyte(code: str, row: dict[str, Any]) -> Analyte:
     return Analyte(code=code, low=low, high=high, spells=spells, local=tuple(row.pop("local")), **row)
 
 
+@lru_cache(maxsize=1024)
 def normal_unit(unit: str) -> str:
     """The unit rewritten as the module says, for comparison only."""
     text = re.sub(r"\s+", "", unit).replace("\u00b5", "u").replace("\u03bc", "u").replace("×", "x")

@@ -196,21 +196,26 @@ class Writer:
             # One of them is at fault: it must not take the others along.
             self._alone = len(batch)
         self._queue.extendleft(reversed(batch))
+        self._give_up_overdue()
 
-    async def _reconnect(self) -> Session | None:
-        """Try to connect, after a pause that grows with each failure, and give up what has waited for too long."""
-        await asyncio.sleep(self._pause_s)
-        self._pause_s = min(max(2 * self._pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
-        try:
-            self._session = await transaction.open_session(self._url)
-            metrics.RECONNECTS.labels("writer").inc()
-        except AWAY as error:
-            _log.warning("the log's database is away", error=type(error).__name__)
+    def _give_up_overdue(self) -> None:
+        """Refuse what has waited for too long; called after each failure, so that a success comes first."""
         now = monotonic()
         overdue = list(takewhile(lambda append: append.deadline < now, self._queue))
         for _ in overdue:
             self._queue.popleft()
         self._refuse(overdue, "the database cannot be reached")
+
+    async def _reconnect(self) -> Session | None:
+        """Try to connect, after a pause that grows with each failure."""
+        await asyncio.sleep(self._pause_s)
+        self._pause_s = min(max(2 * self._pause_s, PAUSE_MIN_S), PAUSE_MAX_S)
+        try:
+            self._session = await transaction.open_session(self._url)
+            metrics.RECONNECTS.labels("writer").inc()
+        except (psycopg.Error, OSError) as error:
+            _log.warning("the log's database is away", error=type(error).__name__)
+            self._give_up_overdue()
         return self._session
 
     async def _disconnect(self) -> None:

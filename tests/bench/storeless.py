@@ -51,6 +51,14 @@ class StorelessLog:
     async def head(self) -> int:
         return len(SUBJECTS)
 
+    async def stream(
+        self, query: Query = EVERYTHING, *, after: int = 0, until: int | None = None
+    ) -> AsyncIterator[StoredEvent]:
+        """The screenings of the subjects that the query names."""
+        for event in (await self.read(query, after=after)).events:
+            if until is None or event.position <= until:
+                yield event
+
     async def follow(
         self, query: Query = EVERYTHING, *, after: int = 0, batch: int = 1000
     ) -> AsyncIterator[ReadResult]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
@@ -48,8 +49,8 @@ class Command(BaseModel):
         """JSON knows one kind of number: 3.0 is the integer 3 (JSON Schema 2020-12 §4.2.3)."""
         if not isinstance(members, dict):
             return members
-        whole = {name for name, field in cls.model_fields.items() if field.annotation in (int, int | None)}
-        return {name: _as_integer(value) if name in whole else value for name, value in members.items()}
+        decimals = [name for name in _whole_fields(cls) if isinstance(members.get(name), Decimal)]
+        return members | {name: _as_integer(members[name]) for name in decimals} if decimals else members
 
     @property
     def at(self) -> datetime:
@@ -64,11 +65,15 @@ class Command(BaseModel):
         return cls(**(dict(body) | target))
 
 
-def _as_integer(value: object) -> object:
-    """The integer of a decimal without a fraction; anything else as it is. Digits beyond 64 bits are not read."""
-    if isinstance(value, Decimal) and value.adjusted() < 19 and value == value.to_integral_value():
-        return int(value)
-    return value
+@cache
+def _whole_fields(command: type[Command]) -> tuple[str, ...]:
+    """The fields of a command that hold integers."""
+    return tuple(name for name, field in command.model_fields.items() if field.annotation in (int, int | None))
+
+
+def _as_integer(value: Decimal) -> int | Decimal:
+    """The integer of a decimal without a fraction; any other as it is. Digits beyond 64 bits are not read."""
+    return int(value) if value.adjusted() < 19 and value == value.to_integral_value() else value
 
 
 C = TypeVar("C", bound=Command)

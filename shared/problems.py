@@ -111,5 +111,5 @@ IN_FUTURE = refusal("occurred-in-the-future", 422, "What is recorded must have h
 REASON_REQUIRED = refusal("reason-required", 422, "A change of an earlier fact needs a reason.")
 INTERNAL = refusal("internal-error", 500, "The service failed; nothing is known to have been recorded.")
 BUSY = refusal("log-saturated", 503, "The log takes no more appends just now; try again.")
-UNAVAILABLE = refusal("log-unavailable", 503, "The log cannot be reached; nothing was recorded.")
+UNAVAILABLE = refusal("log-unavailable", 503, "The database cannot be reached; nothing was recorded.")
 NOT_YET_PROJECTED = refusal("not-yet-projected", 503, "The read model has not reached that position; try again.")

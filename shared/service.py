@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
+import psycopg
+import psycopg_pool
+import sqlalchemy.exc
 import structlog
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -40,6 +43,16 @@ from shared.telemetry import Telemetry, configure_logging
 _log = structlog.get_logger("marrow.service")
 
 BACKGROUND_STOP_S = 5
+
+DATABASE_AWAY = (
+    LogUnavailable,
+    psycopg.OperationalError,
+    psycopg_pool.PoolTimeout,
+    sqlalchemy.exc.OperationalError,
+    sqlalchemy.exc.InterfaceError,
+    sqlalchemy.exc.TimeoutError,
+)
+"""How the log, the key store and the read models say that their database cannot be reached."""
 
 EVERY_ROUTE = problems.problem_responses(
     problems.UNAUTHENTICATED,
@@ -235,9 +248,11 @@ def _answer_with_problems(application: FastAPI) -> None:
     async def saturated(_: Request, error: LogSaturated) -> Response:
         return answer(problems.BUSY(headers={"Retry-After": str(error.retry_after_s)}))
 
-    @application.exception_handler(LogUnavailable)
-    async def unavailable(_: Request, __: LogUnavailable) -> Response:
+    async def unavailable(_: Request, __: Exception) -> Response:
         return answer(problems.UNAVAILABLE(headers={"Retry-After": "2"}))
+
+    for away in DATABASE_AWAY:
+        application.add_exception_handler(away, unavailable)
 
     @application.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:

@@ -21,7 +21,6 @@ from shared.problems import FORBIDDEN, refusal
 UNKNOWN_POSITION = refusal("unknown-position", 404, "The log holds no event at this position.")
 UNKNOWN_TREE_SIZE = refusal("unknown-tree-size", 404, "The tree of the log has not reached this size.")
 UNKNOWN_SIGNATURE = refusal("unknown-signature", 404, "No signature stands at this position.")
-# The subject's own service declares this refusal; here it is only answered with.
 AUTHENTICATION_NOT_FRESH = refusal(
     "fresh-authentication-needed", 403, "Whoever signs must have authenticated within the last five minutes."
 )

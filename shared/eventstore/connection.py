@@ -9,7 +9,7 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from shared.migrations import APPLICATION_ROLE
+from shared.database import APPLICATION_ROLE
 
 CHANNEL = "marrow_log"
 """Notified once a batch, when it is committed."""

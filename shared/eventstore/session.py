@@ -48,11 +48,18 @@ class Session:
     async def open(cls, url: str, statements: Sequence[Statement], settings: Mapping[str, str]) -> Self:
         """Connect and prepare. Raises psycopg.Error or OSError."""
         session = cls(await connect(url, settings))
-        session._pgconn.enter_pipeline_mode()
-        for statement in (BEGIN, COMMIT, *statements):
-            session._pgconn.send_prepare(statement.name.encode(), statement.sql.encode())
-        await session._settle(len(statements) + 2)
+        try:
+            await session._prepare((BEGIN, COMMIT, *statements))
+        except BaseException:
+            await session.close()
+            raise
         return session
+
+    async def _prepare(self, statements: Sequence[Statement]) -> None:
+        self._pgconn.enter_pipeline_mode()
+        for statement in statements:
+            self._pgconn.send_prepare(statement.name.encode(), statement.sql.encode())
+        await self._settle(len(statements))
 
     async def close(self) -> None:
         await self._connection.close()

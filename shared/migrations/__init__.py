@@ -17,8 +17,9 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, NullPool, create_engine, text
 from sqlalchemy.engine import make_url
 
-APPLICATION_ROLE = "marrow_app"
-"""The role that the services work as. It logs in nowhere; connections take it on (`options=-c role=marrow_app`)."""
+from shared.database import APPLICATION_ROLE
+
+__all__ = ["APPLICATION_ROLE", "Component", "current", "revise", "upgrade"]
 
 UPGRADE_LOCK = 0x4D41_5252_4F57_0001  # "MARROW", of the advisory locks of a database
 

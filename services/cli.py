@@ -1,4 +1,4 @@
-"""The command line: `marrow up`, `demo`, `token`, `verify`, `rebuild`, `settings`, `test`, `check`, `bench`."""
+"""The command line: what `marrow` does, from `up` and `demo` to `test` and `bench`."""
 
 from __future__ import annotations
 
@@ -187,6 +187,13 @@ def check() -> None:
     if failed:
         typer.echo(f"failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Measure against peers, side by side in one run: append, results, rebuild, memory; --quick for less."""
+    command = [sys.executable, "-m", "tests.bench", *context.args]
+    raise typer.Exit(subprocess.run(command, cwd=ROOT, check=False).returncode)  # noqa: S603 (our own module, no shell)
 
 
 def _run(tool: str, *arguments: str) -> int:

@@ -1,7 +1,7 @@
 """One authorised request: who asks, under which trace and key; how it writes to the log and reads a read model.
 
-A route takes a `Call` from `may_write(roles…)` or `may_read(roles…)`; there is no other way to the log, and so no
-route without a token, a role and a trace.
+A route takes a `Call` from `may_write(roles…)` or `may_read(roles…)`. There is no other way to the log but for health,
+which reads its head, and so no route without a token, a role and a trace.
 """
 
 from __future__ import annotations

@@ -18,11 +18,20 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 from weakref import WeakValueDictionary
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.clock import Clock, Instant
 from shared.events import Event, Recorded, decode
-from shared.eventstore.model import AppendCondition, AppendConflict, EventLog, NewEvent, Query, QueryItem
+from shared.eventstore.model import (
+    AppendCondition,
+    AppendConflict,
+    EventLog,
+    NewEvent,
+    Query,
+    QueryItem,
+    StoredEvent,
+)
 from shared.eventstore.record import format_instant
 from shared.identity import Actor
 from shared.problems import IN_FUTURE, KEY_REUSED, WRITE_CONFLICT
@@ -128,7 +137,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command came to: the events that it recorded, now or when the same request was made before."""
+    """What a command came to: the events that it recorded, now or when the same request was made before.
+
+    `position` is that of the last of them, or the head of the log where there was nothing new to record.
+    """
 
     events: tuple[Recorded, ...]
     position: int
@@ -173,12 +185,11 @@ async def _attempt(
     key = provenance.key
     query = boundary if key is None else boundary | Query((QueryItem(tags=(key.tag,)),))
     read = await log.read(query)
-    known = [decode(stored) for stored in read.events]
-    if key is not None and (earlier := _recorded_under(key, known)):
+    if key is not None and (earlier := _recorded_under(key, read.events)):
         return Outcome(earlier, earlier[-1].position, replayed=True)
     state = decider.initial(command)
-    for recorded in known:
-        state = decider.evolve(state, recorded)
+    for stored in read.events:
+        state = decider.evolve(state, decode(stored))
     events = decider.decide(command, state)
     if not events:
         return Outcome((), read.head)
@@ -187,12 +198,16 @@ async def _attempt(
     return Outcome(tuple(decode(stored) for stored in stored_events), stored_events[-1].position)
 
 
-def _recorded_under(key: RequestKey, known: Sequence[Recorded]) -> tuple[Recorded, ...]:
-    """What the same request recorded before; empty when it is new."""
-    earlier = tuple(recorded for recorded in known if (recorded.document["key"] or {}).get("id") == key.id)
-    if earlier and earlier[0].document["key"]["digest"] != key.digest:
+def _recorded_under(key: RequestKey, known: Sequence[StoredEvent]) -> tuple[Recorded, ...]:
+    """What the same request recorded before; empty when it is new.
+
+    The digest is compared before anything is decoded: under a reused key may stand an event of another service, whose
+    class this process does not know.
+    """
+    earlier = [stored for stored in known if key.tag in stored.tags]
+    if earlier and orjson.loads(earlier[0].record)["key"]["digest"] != key.digest:
         raise KEY_REUSED()
-    return earlier
+    return tuple(decode(stored) for stored in earlier)
 
 
 def _new_event(event: Event, command: Command, provenance: Provenance) -> NewEvent:

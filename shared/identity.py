@@ -10,7 +10,7 @@ from shared.problems import FORBIDDEN
 
 
 class Role(StrEnum):
-    """The roles of the trial. `lab` is a lab system; a `regulator` reads everything and writes reviews alone."""
+    """The roles of the trial. `lab` is a lab system; a `regulator` reads everything and writes signatures alone."""
 
     COORDINATOR = "coordinator"
     INVESTIGATOR = "investigator"

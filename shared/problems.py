@@ -7,7 +7,7 @@ A rule that says no raises a `Problem` made from a `Refusal`, which is declared 
     raise ALREADY_RANDOMIZED(subject="01-003")
 
 The route lists the refusals it may answer with (`responses=problem_responses(ALREADY_RANDOMIZED, …)`), so that the
-OpenAPI document and the code cannot part.
+OpenAPI document names them.
 """
 
 from __future__ import annotations
@@ -85,6 +85,9 @@ def problem_responses(*refusals: Refusal) -> dict[int | str, dict[str, Any]]:
     by_status: dict[int, list[Refusal]] = {}
     for each in refusals:
         by_status.setdefault(each.status, []).append(each)
+    if INVALID.status in by_status:
+        # A route that names some of a status replaces what the router says of it.
+        by_status[INVALID.status] = list(dict.fromkeys((*OF_ANY_REQUEST, *by_status[INVALID.status])))
     return {
         status: {
             "description": " ".join(f"`{each.type}`: {each.title}" for each in group),
@@ -109,6 +112,8 @@ INVALID = refusal("invalid-request", 422, "The request does not have the shape t
 KEY_REUSED = refusal("idempotency-key-reused", 422, "The Idempotency-Key was used before with another request.")
 IN_FUTURE = refusal("occurred-in-the-future", 422, "What is recorded must have happened already.")
 REASON_REQUIRED = refusal("reason-required", 422, "A change of an earlier fact needs a reason.")
+OF_ANY_REQUEST = (INVALID, IN_FUTURE, KEY_REUSED)
+"""With what any request may be answered 422."""
 INTERNAL = refusal("internal-error", 500, "The service failed; nothing is known to have been recorded.")
 BUSY = refusal("log-saturated", 503, "The log takes no more appends just now; try again.")
 UNAVAILABLE = refusal("log-unavailable", 503, "The database cannot be reached; nothing was recorded.")

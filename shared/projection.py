@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, select, update
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import SQLModel
@@ -50,6 +50,7 @@ class Rows:
     def __init__(self) -> None:
         self._whole: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
         self._partial: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
+        self._first: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
 
     def put(self, row: SQLModel) -> None:
         """Insert the row, or replace the one with the same primary key."""
@@ -57,6 +58,7 @@ class Rows:
         values = {column.name: getattr(row, column.name) for column in table.columns if column.computed is None}
         key = (table, tuple(values[column.name] for column in table.primary_key))
         self._partial.pop(key, None)
+        self._first.pop(key, None)
         self._whole[key] = values
 
     def change(self, model: type[SQLModel], *key: object, **values: object) -> None:
@@ -68,6 +70,15 @@ class Rows:
         else:
             self._partial.setdefault((table, key), {}).update(values)
 
+    def first(self, model: type[SQLModel], *key: object, **values: object) -> None:
+        """Set those of the columns that are still empty: the first event counts, later ones do not."""
+        table = _table(model)
+        whole = self._whole.get((table, key))
+        if whole is not None:
+            whole.update({name: value for name, value in values.items() if whole.get(name) is None})
+        else:
+            self._first[table, key] = values | self._first.get((table, key), {})
+
     async def write(self, connection: AsyncConnection) -> None:
         """Write all changes: one statement a table and set of columns."""
         inserts: dict[Table, list[dict[str, Any]]] = {}
@@ -76,12 +87,14 @@ class Rows:
         for table, rows in inserts.items():
             await connection.execute(_upsert(table), rows)
 
-        updates: dict[tuple[Table, tuple[str, ...]], list[dict[str, Any]]] = {}
-        for (table, key), values in self._partial.items():
-            named_key = {f"key_{c.name}": part for c, part in zip(table.primary_key, key, strict=True)}
-            updates.setdefault((table, tuple(sorted(values))), []).append(values | named_key)
-        for (table, columns), rows in updates.items():
-            await connection.execute(_update(table, columns), rows)
+        for changes, only_empty in ((self._partial, False), (self._first, True)):
+            updates: dict[tuple[Table, tuple[str, ...]], list[dict[str, Any]]] = {}
+            for (table, key), values in changes.items():
+                named_key = {f"key_{c.name}": part for c, part in zip(table.primary_key, key, strict=True)}
+                named_values = {f"new_{name}": value for name, value in values.items()}
+                updates.setdefault((table, tuple(sorted(values))), []).append(named_values | named_key)
+            for (table, columns), rows in updates.items():
+                await connection.execute(_update(table, columns, only_empty=only_empty), rows)
 
 
 Apply = Callable[[Rows, Recorded], None]
@@ -243,8 +256,12 @@ def _upsert(table: Table) -> Any:  # noqa: ANN401 (SQLAlchemy's own statement ty
     return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
 
 
-def _update(table: Table, columns: Sequence[str]) -> Any:  # noqa: ANN401
-    statement = update(table).values({name: bindparam(name) for name in columns})
+def _update(table: Table, columns: Sequence[str], *, only_empty: bool) -> Any:  # noqa: ANN401
+    new = {name: bindparam(f"new_{name}", type_=table.columns[name].type) for name in columns}
+    if only_empty:
+        statement = update(table).values({name: func.coalesce(table.columns[name], new[name]) for name in columns})
+    else:
+        statement = update(table).values(new)
     for column in table.primary_key:
         statement = statement.where(column == bindparam(f"key_{column.name}"))
     return statement

@@ -57,7 +57,7 @@ DATABASE_AWAY = (
 EVERY_ROUTE = problems.problem_responses(
     problems.UNAUTHENTICATED,
     problems.FORBIDDEN,
-    problems.INVALID,
+    *problems.OF_ANY_REQUEST,
     problems.BUSY,
     problems.UNAVAILABLE,
     problems.NOT_YET_PROJECTED,
@@ -142,7 +142,7 @@ def create_service(service: Service) -> FastAPI:
 
 
 def _operation_id(route: APIRoute) -> str:
-    """Stable operation ids: the name of the endpoint function."""
+    """Stable operation ids: the `name` that a route declares."""
     return route.name
 
 

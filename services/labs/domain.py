@@ -36,7 +36,6 @@ from shared.eventstore.model import Query, QueryItem
 from shared.problems import UNKNOWN_SUBJECT, Refusal, refusal
 from shared.protocol.language import site_of
 
-# The subject's own service declares this refusal; here it is only answered with.
 MESSAGE_ID_REUSED = refusal(
     "message-id-reused", 409, "The sender has used this message id before, with another content."
 )

@@ -57,7 +57,9 @@ class Written(BaseModel):
     """A step that was recorded, and where."""
 
     subject: SubjectId
-    position: Annotated[int, Field(description="The log position of what was recorded.")]
+    position: Annotated[
+        int, Field(description="The log position of what was recorded, or the head where nothing was new.")
+    ]
 
 
 class ScreenedSubject(Written):

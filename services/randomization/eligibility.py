@@ -50,8 +50,8 @@ class Assessment:
 def assess(eligibility: Eligibility, findings: Findings, *, age: int, consented: bool = True) -> Assessment:
     """Check all criteria, also after one has failed: CONSORT counts every reason for exclusion.
 
-    `age` is in whole years. `consented` is whether written consent was given, which the procedures of screening need
-    before any of them may be done (ICH E6(R3) 2.8.1).
+    `age` is the difference of calendar years: only the year of birth is known. `consented` is whether written consent
+    was given, which the procedures of screening need before any of them may be done (ICH E6(R3) 2.8.1).
     """
     facts: dict[str, Fact] = {name: getattr(findings, name) for name in Findings.model_fields}
     facts |= {"age_years": age, "consented": consented}

@@ -100,7 +100,7 @@ def apply(rows: Rows, recorded: Recorded) -> None:
         case SubjectWithdrawn(subject=subject):
             rows.change(Subject, subject, withdrawn_from_study_at=at)
         case ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
-            rows.change(Subject, subject, treated_at=at)
+            rows.first(Subject, subject, treated_at=at)
         case SubjectEvaluated(subject=subject, final=final):
             rows.change(Subject, subject, evaluated_at=at, **({"completed_at": at} if final else {}))
 

@@ -160,7 +160,9 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
     "/subjects/{subject}/adverse-events",
     status_code=201,
     name="reportAdverseEvent",
-    responses=problem_responses(UNKNOWN_SUBJECT, NOT_RANDOMIZED, WRITE_CONFLICT, domain.SERIOUSNESS_INVALID, IN_FUTURE),
+    responses=problem_responses(
+        UNKNOWN_SUBJECT, NOT_RANDOMIZED, WRITE_CONFLICT, domain.SERIOUSNESS_INVALID, domain.ONSET_IMPLAUSIBLE, IN_FUTURE
+    ),
 )
 async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
     """Record an adverse event, also after a withdrawal, and learn by when it is to be reported."""
@@ -183,7 +185,7 @@ async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: Sit
     ),
 )
 async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investigator) -> MadeEvaluation:
-    """Judge the response at a timepoint by the protocol's rule set, on what the log holds; an investigator signs it.
+    """Judge the response at a timepoint by the protocol's rule set, on what the log holds.
 
     To evaluate the same timepoint again, as when a later count may confirm a response, needs a reason.
     """
@@ -202,7 +204,7 @@ async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investiga
 async def get_dose(
     subject: SubjectId,
     call: Reader,
-    weight_kg: Annotated[WeightKg, Query(description="At most a week old.")],
+    weight_kg: Annotated[WeightKg, Query(description="As old as the protocol allows at most.")],
     cells_per_mL: Annotated[CellsPerMl, Query(description="All cells of the product, dead ones too.")],  # noqa: N803
     viability_pct: ViabilityPct,
 ) -> PreparedDose:

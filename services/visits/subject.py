@@ -35,8 +35,6 @@ from shared.identity import Role
 from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN, refusal
 from shared.protocol import Anchor, Protocol
 
-# Two refusals of randomization, in the same words.
-
 NOT_RANDOMIZED = refusal("not-randomized", 409, "The subject has not been randomized.")
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
 

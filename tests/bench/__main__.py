@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from tests.bench import append, results
+from tests.bench import append, memory, rebuild, results
 from tests.bench.ground import ground
 from tests.bench.report import machine
 from tests.bench.rounds import Scale
 
-BENCHES = {"append": append.run, "results": results.run}
+BENCHES = {"append": append.run, "results": results.run, "rebuild": rebuild.run, "memory": memory.run}
 
 
 def main(

@@ -49,8 +49,8 @@ class DurableServer:
 async def until(true: Callable[[], bool], within_s: float = 20) -> None:
     """Wait until something has become true."""
     async with asyncio.timeout(within_s):
-        while not true():
-            await asyncio.sleep(0.01)  # noqa: ASYNC110 (what it waits for happens in other processes)
+        while not true():  # noqa: ASYNC110 (what is waited for happens in other processes)
+            await asyncio.sleep(0.01)
 
 
 @pytest.fixture

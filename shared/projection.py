@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache
 from time import perf_counter
 from typing import Any
 
+import orjson
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, bindparam, delete, func, select, update
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, TextClause, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import SQLModel
@@ -48,9 +51,9 @@ class Rows:
     """The row changes of one batch, folded in memory so that each row is written once."""
 
     def __init__(self) -> None:
-        self._whole: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
-        self._partial: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
-        self._first: dict[tuple[Table, tuple[Any, ...]], dict[str, Any]] = {}
+        self._whole: Changes = {}
+        self._partial: Changes = {}
+        self._first: Changes = {}
 
     def put(self, row: SQLModel) -> None:
         """Insert the row, or replace the one with the same primary key."""
@@ -80,21 +83,28 @@ class Rows:
             self._first[table, key] = values | self._first.get((table, key), {})
 
     async def write(self, connection: AsyncConnection) -> None:
-        """Write all changes: one statement a table and set of columns."""
-        inserts: dict[Table, list[dict[str, Any]]] = {}
-        for (table, _), values in self._whole.items():
-            inserts.setdefault(table, []).append(values)
-        for table, rows in inserts.items():
-            await connection.execute(_upsert(table), rows)
-
+        """Write all changes: one statement a table and set of columns, whatever the number of rows."""
+        for table, rows in _by_table(self._whole).items():
+            await _execute(connection, _upsert(table), [values for _, values in rows])
         for changes, only_empty in ((self._partial, False), (self._first, True)):
-            updates: dict[tuple[Table, tuple[str, ...]], list[dict[str, Any]]] = {}
-            for (table, key), values in changes.items():
-                named_key = {f"key_{c.name}": part for c, part in zip(table.primary_key, key, strict=True)}
-                named_values = {f"new_{name}": value for name, value in values.items()}
-                updates.setdefault((table, tuple(sorted(values))), []).append(named_values | named_key)
-            for (table, columns), rows in updates.items():
-                await connection.execute(_update(table, columns, only_empty=only_empty), rows)
+            for table, rows in _by_table(changes).items():
+                by_columns: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+                for key, values in rows:
+                    named_key = {c.name: part for c, part in zip(table.primary_key, key, strict=True)}
+                    by_columns.setdefault(tuple(sorted(values)), []).append(values | named_key)
+                for columns, same in by_columns.items():
+                    await _execute(connection, _update(table, columns, only_empty=only_empty), same)
+
+
+Changes = dict[tuple[Table, tuple[Any, ...]], dict[str, Any]]
+"""Column values by table and primary key."""
+
+
+def _by_table(changes: Changes) -> dict[Table, list[tuple[tuple[Any, ...], dict[str, Any]]]]:
+    tables: dict[Table, list[tuple[tuple[Any, ...], dict[str, Any]]]] = {}
+    for (table, key), values in changes.items():
+        tables.setdefault(table, []).append((key, values))
+    return tables
 
 
 Apply = Callable[[Rows, Recorded], None]
@@ -244,24 +254,40 @@ def _table(model: type[SQLModel]) -> Table:
     return table
 
 
-def _upsert(table: Table) -> Any:  # noqa: ANN401 (SQLAlchemy's own statement type is private)
-    statement = insert(table)
-    others = {
-        column.name: statement.excluded[column.name]
-        for column in table.columns
-        if not column.primary_key and column.computed is None
-    }
-    if not others:
-        return statement.on_conflict_do_nothing()
-    return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=others)
+# Rows travel as one JSON text, which PostgreSQL reads by the columns' own types: a statement a batch, not a row.
+async def _execute(connection: AsyncConnection, statement: TextClause, rows: list[dict[str, Any]]) -> None:
+    await connection.execute(statement, {"rows": orjson.dumps(rows, default=_written).decode()})
 
 
-def _update(table: Table, columns: Sequence[str], *, only_empty: bool) -> Any:  # noqa: ANN401
-    new = {name: bindparam(f"new_{name}", type_=table.columns[name].type) for name in columns}
-    if only_empty:
-        statement = update(table).values({name: func.coalesce(table.columns[name], new[name]) for name in columns})
-    else:
-        statement = update(table).values(new)
-    for column in table.primary_key:
-        statement = statement.where(column == bindparam(f"key_{column.name}"))
-    return statement
+def _written(value: object) -> str:
+    """A value that JSON has no form for, as PostgreSQL reads it from text."""
+    match value:
+        case bytes():
+            return f"\\x{value.hex()}"
+        case Decimal():
+            return str(value)
+        case _:
+            raise TypeError(f"no column holds a {type(value).__name__}")
+
+
+@cache
+def _upsert(table: Table) -> TextClause:
+    names = [column.name for column in table.columns if column.computed is None]
+    key = ", ".join(column.name for column in table.primary_key)
+    others = ", ".join(f"{name} = excluded.{name}" for name in names if name not in table.primary_key)
+    return text(
+        f"INSERT INTO {table.fullname} ({', '.join(names)}) SELECT {', '.join(names)} FROM {_given(table)} AS new "  # noqa: S608 (names of our own tables)
+        f"ON CONFLICT ({key}) DO {f'UPDATE SET {others}' if others else 'NOTHING'}"
+    )
+
+
+@cache
+def _update(table: Table, columns: tuple[str, ...], *, only_empty: bool) -> TextClause:
+    new = {name: f"coalesce(old.{name}, new.{name})" if only_empty else f"new.{name}" for name in columns}
+    key = " AND ".join(f"old.{column.name} = new.{column.name}" for column in table.primary_key)
+    changes = ", ".join(f"{name} = {value}" for name, value in new.items())
+    return text(f"UPDATE {table.fullname} AS old SET {changes} FROM {_given(table)} AS new WHERE {key}")  # noqa: S608
+
+
+def _given(table: Table) -> str:
+    return f"jsonb_populate_recordset(NULL::{table.fullname}, CAST(:rows AS jsonb))"

@@ -17,7 +17,7 @@ from services.labs.api import SERVICE as LABS
 from services.randomization.api import SERVICE as RANDOMIZATION
 from services.visits.api import SERVICE as VISITS
 from shared.clock import Clock, system_clock
-from shared.problems import MEDIA_TYPE, NOT_FOUND, REFUSALS
+from shared.problems import MEDIA_TYPE, METHOD_NOT_ALLOWED, NOT_FOUND, REFUSALS
 from shared.runtime import open_runtime
 from shared.service import Service, create_service
 from shared.settings import Settings
@@ -59,7 +59,11 @@ def create_application(settings: Settings, clock: Clock = system_clock) -> Starl
 
     routes: list[BaseRoute] = [ServiceRoute(name, application) for name, application in applications.items()]
     routes += [Route("/", _index), Route("/problems", _problems), Route("/problems/{code}", _problem)]
-    return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _not_found})
+    application = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={404: _not_found, 405: _method_not_allowed}
+    )
+    application.router.redirect_slashes = False
+    return application
 
 
 async def _index(_: Request) -> Response:
@@ -81,6 +85,11 @@ async def _problem(request: Request) -> Response:
     if known is None:
         return await _not_found(request, LookupError())
     return JSONResponse({"type": known.type, "status": known.status, "title": known.title})
+
+
+async def _method_not_allowed(_: Request, __: Exception) -> Response:
+    refusal = METHOD_NOT_ALLOWED
+    return JSONResponse(refusal().document(), refusal.status, headers={"Allow": "GET"}, media_type=MEDIA_TYPE)
 
 
 async def _not_found(_: Request, __: Exception) -> Response:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -166,7 +167,10 @@ async def handle(log: EventLog, clock: Clock, decider: Decider[C, S], command: C
         pass
     # Others are deciding about the same facts. Those of this process now take turns, so that each attempt meets
     # at most one rival from every other process.
-    async with _TURNS.setdefault(boundary, asyncio.Lock()):
+    async with AsyncExitStack() as turns:
+        # In one order for all, so that two commands never wait for each other.
+        for item in sorted(set(boundary.items), key=lambda item: (item.tags, item.types)):
+            await turns.enter_async_context(_TURNS.setdefault(item, asyncio.Lock()))
         for _ in range(ATTEMPTS_MAX):
             try:
                 return await _attempt(log, decider, command, provenance, boundary)
@@ -175,7 +179,7 @@ async def handle(log: EventLog, clock: Clock, decider: Decider[C, S], command: C
     raise WRITE_CONFLICT()
 
 
-_TURNS: WeakValueDictionary[Query, asyncio.Lock] = WeakValueDictionary()
+_TURNS: WeakValueDictionary[QueryItem, asyncio.Lock] = WeakValueDictionary()
 
 
 async def _attempt(

@@ -7,6 +7,7 @@ names (RFC 8259 §4), NaN and Infinity, NUL characters and unpaired surrogates, 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -30,9 +31,13 @@ def parse_exact(body: bytes) -> Any:  # noqa: ANN401 (any JSON value)
         )
     except json.JSONDecodeError:
         raise
-    except (RecursionError, ValueError) as error:
+    except (ArithmeticError, RecursionError, ValueError) as error:
         raise json.JSONDecodeError(str(error) or "the value is nested too deeply", "", 0) from error
-    if "\\u" in text and (fault := _unstorable(value)):
+    try:
+        fault = _unstorable(value) if "\\u" in text else None
+    except RecursionError as error:
+        raise json.JSONDecodeError("the value is nested too deeply", "", 0) from error
+    if fault is not None:
         raise json.JSONDecodeError(fault, "", 0)
     return value
 
@@ -44,8 +49,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
         raise ValueError(f"the member name {twice!r} occurs twice")
     return members
 

@@ -55,10 +55,13 @@ class Rows:
         self._partial: Changes = {}
         self._first: Changes = {}
 
-    def put(self, row: SQLModel) -> None:
-        """Insert the row, or replace the one with the same primary key."""
-        table = _table(type(row))
-        values = {column.name: getattr(row, column.name) for column in table.columns if column.computed is None}
+    def put(self, model: type[SQLModel], **values: object) -> None:
+        """Insert a row, or replace the one with the same primary key; columns not given have the model's defaults.
+
+        Values, not an object of the model: to make one would take most of the time of a rebuild.
+        """
+        table = _table(model)
+        values = _defaults(model) | values
         key = (table, tuple(values[column.name] for column in table.primary_key))
         self._partial.pop(key, None)
         self._first.pop(key, None)
@@ -247,6 +250,17 @@ async def read_progress(connection: AsyncConnection, progress: Table, name: str,
 async def write_progress(connection: AsyncConnection, progress: Table, name: str, position: int) -> None:
     """Set the position reached under a name."""
     await connection.execute(update(progress).where(progress.c.name == name).values(position=position))
+
+
+@cache
+def _defaults(model: type[SQLModel]) -> dict[str, object]:
+    """What stands in the columns of a row that nothing is said of."""
+    computed = {column.name for column in _table(model).columns if column.computed is not None}
+    return {
+        name: field.get_default(call_default_factory=True)
+        for name, field in model.model_fields.items()
+        if name not in computed and not field.is_required()
+    }
 
 
 def _table(model: type[SQLModel]) -> Table:

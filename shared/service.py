@@ -25,13 +25,13 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared import problems
-from shared.call import LOG_POSITION
+from shared.call import LOG_POSITION, AuthenticatedRoute
 from shared.decision import Outcome
 from shared.events import Event
 from shared.eventstore.model import LogSaturated, LogUnavailable
-from shared.json_body import ExactJsonRoute
 from shared.migrations import Component
 from shared.policy import Policy, run_policy
 from shared.problems import MEDIA_TYPE, Problem, ProblemDocument, Refusal
@@ -84,7 +84,7 @@ class Service:
 
 def service_router(name: str) -> APIRouter:
     """The router that a service's `api` module hangs its routes on."""
-    return APIRouter(prefix=f"/{name}", route_class=ExactJsonRoute, responses=EVERY_ROUTE)
+    return APIRouter(prefix=f"/{name}", route_class=AuthenticatedRoute, responses=EVERY_ROUTE)
 
 
 E = TypeVar("E", bound=Event)
@@ -123,10 +123,12 @@ def create_service(service: Service) -> FastAPI:
         lifespan=_lifespan_of(service),
         generate_unique_id_function=_operation_id,
         max_body_size=settings.body_bytes_max,
+        redirect_slashes=False,
     )
     application.state.runtime = None
     application.include_router(service.router)
     application.include_router(_operations_of(service))
+    application.add_middleware(DeclaredLength, bytes_max=settings.body_bytes_max)
     application.add_middleware(Telemetry, service=service.name)
     if settings.cors_origins:
         application.add_middleware(
@@ -139,6 +141,23 @@ def create_service(service: Service) -> FastAPI:
     _answer_with_problems(application)
     _describe_problems(application)
     return application
+
+
+class DeclaredLength:
+    """ASGI middleware: a body that says itself that it is too large is refused unread, with a problem document."""
+
+    def __init__(self, app: ASGIApp, bytes_max: int) -> None:
+        self._app = app
+        self._bytes_max = bytes_max
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        declared = next((value for name, value in scope.get("headers", ()) if name == b"content-length"), b"0")
+        if scope["type"] == "http" and declared.isdigit() and int(declared) > self._bytes_max:
+            problem = problems.TOO_LARGE()
+            answer = JSONResponse(problem.document(), problem.refusal.status, media_type=MEDIA_TYPE)
+            await answer(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -95,7 +95,7 @@ async def write_stored(connection: AsyncConnection, events: Sequence[StoredEvent
     rows = Rows()
     grown = extend(await read_tiles(connection, edge(size)), size, (stored.leaf_hash for stored in events))
     for tile, hashes in grown.items():
-        rows.put(Tile(level=tile.level, index=tile.index, hashes=hashes))
+        rows.put(Tile, level=tile.level, index=tile.index, hashes=hashes)
     await rows.write(connection)
 
 

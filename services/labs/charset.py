@@ -43,7 +43,7 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_MSH = re.compile(rb"(?:\A|[\r\n\x0b])[\t \x0b]*MSH([^\r\n])([^\r\n]*)")
+_MSH = re.compile(rb"(?:\A|[\r\n\x0b])[\t ]*+MSH([^\r\n])([^\r\n]*)")
 _CHARACTER_SET_FIELD = 18
 
 

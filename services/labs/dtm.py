@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 
+from shared.clock import EARLIEST, LATEST
+
 YEAR_MIN, YEAR_MAX = 1900, 2200
 """Years outside of these are a sender's error."""
 
@@ -63,9 +65,12 @@ def read_timestamp(text: str, zone: tzinfo) -> Timestamp:
     local = _local(sent)
     sent_zone = _fixed_zone(offset) if offset else None
     at = local.replace(tzinfo=sent_zone or zone)
+    instant = at.astimezone(UTC)
+    if not EARLIEST <= instant <= LATEST:
+        raise TimestampError("not a time of this trial")
     return Timestamp(
         text=text,
-        at=at.astimezone(UTC),
+        at=instant,
         precision=_PRECISIONS[len(sent) - 1],
         offset=sent_zone,
         doubtful=sent_zone is None and at.utcoffset() != at.replace(fold=1).utcoffset(),

@@ -27,7 +27,7 @@ _COMPARATORS: dict[str, Comparator | None] = {
     "": None,
 }
 _NUMBER = r"[+-]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})"
-_COMPARED = re.compile(rf"\s*([<>=≤≥]{{0,2}})\s*({_NUMBER})\s*")
+_COMPARED = re.compile(rf"([<>=≤≥]{{0,2}})\s*+({_NUMBER})")
 
 _BOUND = r"(-?[0-9]{1,18}(?:[.,][0-9]{1,18})?)"
 _BETWEEN = re.compile(rf"{_BOUND}\s*(?:-|–|—|_|\.\.|to|a|bis)\s*{_BOUND}", re.IGNORECASE)
@@ -53,7 +53,7 @@ class ReferenceRange:
 
 def read_number(text: str) -> Number | None:
     """`12.5`, `<9`, `>= 100`: the number that an NM or ST states, None where it states none."""
-    match = _COMPARED.fullmatch(text)
+    match = _COMPARED.fullmatch(text.strip())
     if match is None or match[1] not in _COMPARATORS:
         return None
     return Number(Decimal(match[2]), _COMPARATORS[match[1]])

@@ -92,57 +92,56 @@ def apply(rows: Rows, recorded: Recorded) -> None:
     """Add what an event tells, and turn off the version that a newer one supersedes."""
     match recorded.event:
         case SubjectScreened(subject=subject):
-            rows.put(Subject(id=subject))
+            rows.put(Subject, id=subject)
         case LabReportRecorded(results=results) as report:
             for result in results:
-                rows.put(_row(report, result, recorded.position))
+                rows.put(Result, **_row(report, result, recorded.position))
                 if result.supersedes is not None:
                     rows.change(Result, result.key, result.supersedes.version, current=False)
         case LabMessageQuarantined() as held:
             rows.put(
-                HeldMessage(
-                    position=recorded.position,
-                    site=held.site,
-                    subject=held.subject,
-                    source=held.source,
-                    sender_application=held.sender.application,
-                    sender_facility=held.sender.facility,
-                    message_id=held.message_id,
-                    grounds=[ground.model_dump(mode="json") for ground in held.grounds],
-                    held_at=recorded.recorded_at,
-                )
+                HeldMessage,
+                position=recorded.position,
+                site=held.site,
+                subject=held.subject,
+                source=held.source,
+                sender_application=held.sender.application,
+                sender_facility=held.sender.facility,
+                message_id=held.message_id,
+                grounds=[ground.model_dump(mode="json") for ground in held.grounds],
+                held_at=recorded.recorded_at,
             )
         case LabMessageReleased(quarantine=quarantine):
             rows.change(HeldMessage, quarantine, released_at=recorded.recorded_at)
 
 
-def _row(report: LabReportRecorded, result: LabResult, position: int) -> Result:
-    return Result(
-        key=result.key,
-        version=result.version,
-        subject=report.subject,
-        code=result.code,
-        value=result.value,
-        unit=result.unit,
-        comparator=result.comparator,
-        collected_at=result.collected_at,
-        reported_at=report.reported_at,
-        status=result.status,
-        current=result.current,
-        discrepancy=result.discrepancy,
-        reference_low=result.reference_low,
-        reference_high=result.reference_high,
-        grade=result.grade,
-        flag=result.flag,
-        sent_code=result.as_sent.code,
-        sent_value=result.as_sent.value,
-        sent_unit=result.as_sent.unit,
-        source=report.source,
-        sender_application=report.sender.application,
-        sender_facility=report.sender.facility,
-        message_id=report.message_id,
-        position=position,
-    )
+def _row(report: LabReportRecorded, result: LabResult, position: int) -> dict[str, object]:
+    return {
+        "key": result.key,
+        "version": result.version,
+        "subject": report.subject,
+        "code": result.code,
+        "value": result.value,
+        "unit": result.unit,
+        "comparator": result.comparator,
+        "collected_at": result.collected_at,
+        "reported_at": report.reported_at,
+        "status": result.status,
+        "current": result.current,
+        "discrepancy": result.discrepancy,
+        "reference_low": result.reference_low,
+        "reference_high": result.reference_high,
+        "grade": result.grade,
+        "flag": result.flag,
+        "sent_code": result.as_sent.code,
+        "sent_value": result.as_sent.value,
+        "sent_unit": result.as_sent.unit,
+        "source": report.source,
+        "sender_application": report.sender.application,
+        "sender_facility": report.sender.facility,
+        "message_id": report.message_id,
+        "position": position,
+    }
 
 
 PROJECTION = Projection(

@@ -79,7 +79,7 @@ def apply(rows: Rows, recorded: Recorded) -> None:
     at = recorded.occurred_at
     match recorded.event:
         case SubjectScreened(subject=subject, site=site, birth_year=birth_year, sex=sex):
-            rows.put(Subject(id=subject, site=site, birth_year=birth_year, sex=sex, screened_at=at))
+            rows.put(Subject, id=subject, site=site, birth_year=birth_year, sex=sex, screened_at=at)
         case InformedConsentObtained(subject=subject, consent_version=version):
             rows.change(Subject, subject, consented_at=at, consent_version=version)
         case EligibilityAssessed(subject=subject, eligible=eligible, stratum=stratum, failed_criteria=failed):

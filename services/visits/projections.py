@@ -97,7 +97,8 @@ def apply(rows: Rows, recorded: Recorded) -> None:
         case LabReportRecorded(subject=subject, results=results):
             for result in results:
                 if result.current:
-                    row = Collected(
+                    rows.put(
+                        Collected,
                         subject=subject,
                         result=result.key,
                         analyte=result.code,
@@ -105,14 +106,13 @@ def apply(rows: Rows, recorded: Recorded) -> None:
                         position=recorded.position,
                         stands=result.value is not None,
                     )
-                    rows.put(row)
 
 
 def _apply_standing(rows: Rows, recorded: Recorded) -> None:
     at = recorded.occurred_at
     match recorded.event:
         case SubjectScreened(subject=subject, site=site):
-            rows.put(Subject(id=subject, site=site))
+            rows.put(Subject, id=subject, site=site)
         case SubjectRandomized(subject=subject, arm=arm):
             rows.change(Subject, subject, randomized_at=at, arm=arm)
         case SubjectWithdrawn(subject=subject, scope="treatment"):
@@ -130,7 +130,7 @@ def _apply_standing(rows: Rows, recorded: Recorded) -> None:
 def _apply_performed(rows: Rows, recorded: Recorded) -> None:
     def put(subject: str, kind: Kind, which: object = "") -> None:
         at, position = recorded.occurred_at, recorded.position
-        rows.put(Performed(position=position, subject=subject, kind=kind.value, which=str(which), at=at))
+        rows.put(Performed, position=position, subject=subject, kind=kind.value, which=str(which), at=at)
 
     match recorded.event:
         case ProductInfused(subject=subject, dose_number=number):

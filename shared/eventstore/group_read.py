@@ -32,14 +32,18 @@ _READ = Statement(
     """
 SELECT -1, coalesce(max(position), 0), NULL, NULL, NULL, NULL, NULL FROM log.event
 UNION ALL
-SELECT asked.read, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash
-FROM jsonb_to_recordset($1::text::jsonb) AS asked (read int, types text[], tags text[], after bigint)
-CROSS JOIN LATERAL (
-  SELECT e.* FROM log.event_tag t JOIN log.event e USING (position)
+SELECT found.read, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash
+FROM (
+  -- An event may match many items of a read; its record travels once.
+  SELECT DISTINCT asked.read, matching.position
+  FROM jsonb_to_recordset($1::text::jsonb) AS asked (read int, types text[], tags text[], after bigint)
+  CROSS JOIN LATERAL (
+  SELECT t.position FROM log.event_tag t JOIN log.event e USING (position)
   WHERE t.tag = asked.tags[1] AND t.position > asked.after
     AND (cardinality(asked.tags) = 1 OR e.tags @> asked.tags)
     AND (cardinality(asked.types) = 0 OR e.type = ANY (asked.types))
-) AS e
+  ) AS matching
+) AS found JOIN log.event e USING (position)
 """,
 )
 
@@ -134,7 +138,6 @@ async def _ask(session: Session, group: Sequence[WaitingRead]) -> list[Row]:
 
 def _tell(group: Sequence[WaitingRead], rows: Sequence[Row]) -> None:
     """Give each read its events, once each and in order, and the head that all of them share."""
-    # An event that matches several items of a read is answered once for each.
     found: list[dict[int, StoredEvent]] = [{} for _ in group]
     head = 0
     for number, position, event_type, tags, recorded_at, record, leaf_hash in rows:

@@ -52,3 +52,19 @@ async def test_a_lab_system_reads_nothing_of_the_trial(speaking_as: As, path: st
     if path.startswith(("/audit/checkpoint", "/audit/key", "/audit/proofs")):
         pytest.skip("the proof of the log is for everybody who holds a token")
     assert (await speaking_as(Role.LAB, "01").get(path)).status_code == 403
+
+
+async def test_a_body_is_not_even_parsed_for_who_has_no_token(trial: Trial) -> None:
+    async with httpx.AsyncClient(base_url=trial.url) as client:
+        headers = {"Content-Type": "application/json"}
+        response = await client.post("/randomization/subjects", content=b"{", headers=headers)
+    assert response.status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/randomization/subjects", "/labs/hl7v2"])
+async def test_a_body_that_says_that_it_is_too_large_is_refused_with_a_problem_document(
+    speaking_as: As, path: str
+) -> None:
+    response = await speaking_as(Role.LAB, "01").post(path, content=b" " * 9_500_000)
+    assert response.status_code == 413
+    assert response.json()["type"] == "/problems/content-too-large"

@@ -94,3 +94,7 @@ def test_no_bytes_raise_anything_but_a_refusal(anything: bytes, http_charset: st
     for message in (anything, b"MSH|^~\\&" + b"|" * 16 + name + b"\r" + anything, b"MSH" + anything):
         with suppress(Hl7Error):
             assert isinstance(decode(message, http_charset), str)
+
+
+def test_a_run_of_framing_bytes_is_passed_over_once() -> None:
+    assert decode(b"\x0b" * 300_000) == "\x0b" * 300_000

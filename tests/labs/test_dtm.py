@@ -71,3 +71,9 @@ def test_a_written_timestamp_reads_back_as_the_same_local_time(local: datetime) 
     timestamp = read_timestamp(local.strftime("%Y%m%d%H%M%S.%f"), SHANGHAI)
     if not timestamp.doubtful:
         assert timestamp.at.astimezone(SHANGHAI).replace(tzinfo=None) == local
+
+
+@pytest.mark.parametrize("text", ["19000101000000+1500", "22000101000001+0000", "22001231235959-1500"])
+def test_a_time_whose_instant_lies_outside_of_the_trials_centuries_is_a_senders_error(text: str) -> None:
+    with pytest.raises(TimestampError):
+        read_timestamp(text, UTC)

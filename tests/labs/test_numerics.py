@@ -91,3 +91,8 @@ def test_a_range_reads_back_as_written(first: Decimal, second: Decimal, shape: s
 def test_no_text_raises(text: str) -> None:
     assert read_range(text).text == text
     read_number(text)
+
+
+def test_a_value_of_blanks_alone_states_no_number_however_long_it_is() -> None:
+    assert read_number(" " * 1_000_000) is None
+    assert read_number("<" + " " * 1_000_000 + "x") is None

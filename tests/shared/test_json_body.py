@@ -49,3 +49,9 @@ def test_an_escaped_backslash_before_u_is_no_escape() -> None:
 def test_no_bytes_raise_anything_but_a_decode_error(body: bytes) -> None:
     with contextlib.suppress(json.JSONDecodeError):
         parse_exact(body)
+
+
+def test_a_large_object_with_one_duplicate_is_refused_without_comparing_each_name_to_each() -> None:
+    members = ",".join(f'"k{number}":1' for number in range(200_000))
+    with pytest.raises(json.JSONDecodeError, match="'k7' occurs twice"):
+        parse_exact(f'{{{members},"k7":2}}'.encode())

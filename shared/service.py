@@ -25,7 +25,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import problems
 from shared.call import LOG_POSITION, AuthenticatedRoute
@@ -122,13 +122,12 @@ def create_service(service: Service) -> FastAPI:
         swagger_ui_oauth2_redirect_url=f"{prefix}/docs/oauth2-redirect",
         lifespan=_lifespan_of(service),
         generate_unique_id_function=_operation_id,
-        max_body_size=settings.body_bytes_max,
         redirect_slashes=False,
     )
     application.state.runtime = None
     application.include_router(service.router)
     application.include_router(_operations_of(service))
-    application.add_middleware(DeclaredLength, bytes_max=settings.body_bytes_max)
+    application.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
     application.add_middleware(Telemetry, service=service.name)
     if settings.cors_origins:
         application.add_middleware(
@@ -143,21 +142,34 @@ def create_service(service: Service) -> FastAPI:
     return application
 
 
-class DeclaredLength:
-    """ASGI middleware: a body that says itself that it is too large is refused unread, with a problem document."""
+class BodyLimit:
+    """ASGI middleware: a body over the limit is refused with a problem document, unread where it says its length."""
 
     def __init__(self, app: ASGIApp, bytes_max: int) -> None:
         self._app = app
         self._bytes_max = bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        declared = next((value for name, value in scope.get("headers", ()) if name == b"content-length"), b"0")
-        if scope["type"] == "http" and declared.isdigit() and int(declared) > self._bytes_max:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if declared.isdigit() and int(declared) > self._bytes_max:
             problem = problems.TOO_LARGE()
             answer = JSONResponse(problem.document(), problem.refusal.status, media_type=MEDIA_TYPE)
             await answer(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        read = 0
+
+        async def limited_receive() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > self._bytes_max:
+                raise HTTPException(problems.TOO_LARGE.status)
+            return message
+
+        await self._app(scope, limited_receive, send)
 
 
 def _operation_id(route: APIRoute) -> str:

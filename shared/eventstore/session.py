@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import psycopg
 from psycopg.adapt import Transformer
-from psycopg.pq import ExecStatus, Format
+from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 
 from shared.eventstore.connection import LogConnection, connect
@@ -90,6 +90,7 @@ class Session:
                 continue
             result = self._pgconn.get_result()
             if result is None:
+                self._require_connection(error)
                 continue  # stands between the answers of two statements
             match result.status:
                 case ExecStatus.PIPELINE_SYNC:
@@ -107,6 +108,11 @@ class Session:
         if len(results) != statements:
             raise psycopg.InterfaceError(f"{len(results)} answers to {statements} statements")
         return results
+
+    def _require_connection(self, error: psycopg.Error | None) -> None:
+        """Raise when there is nothing more to come."""
+        if self._pgconn.status == ConnStatus.BAD:
+            raise error or psycopg.OperationalError("the connection is lost")
 
     async def _socket_ready(self, *, writing: bool) -> None:
         loop = asyncio.get_running_loop()

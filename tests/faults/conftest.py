@@ -18,7 +18,7 @@ from shared.embedded import SETTINGS, EmbeddedServer, embedded_postgresql
 from shared.eventstore.migrations import LOG
 from shared.migrations import upgrade
 
-DEATH_S = 10
+DEATH_S = 30  # a process that waits for the disk ends only afterwards
 
 
 @dataclass(frozen=True)

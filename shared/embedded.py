@@ -119,8 +119,10 @@ class EmbeddedServer:
         if user is not None:
             _open_to_others(self.home)
         self._initialise(user)
-        # Left by a crash. Its number may be another process's by now, which PostgreSQL would take for a server.
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        # Left by a crash. The number in them may be another process's by now, or that of one that is dead but not
+        # buried; PostgreSQL would take it for a server.
+        for left in (self.data / "postmaster.pid", self.sockets / f"{SOCKET_NAME}.lock"):
+            left.unlink(missing_ok=True)
         if self.sockets != self.data:
             _make_folder(self.sockets, user)
         options = [f"-c {name}={value}" for name, value in settings.items()]

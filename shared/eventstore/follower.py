@@ -34,24 +34,28 @@ class Follower:
         self._reader = reader
         self._grown: asyncio.Event = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     async def open(self) -> None:
         self._task = asyncio.create_task(self._listen(), name="log listener")
 
     async def close(self) -> None:
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
 
     async def follow(self, query: Query, after: int, batch: int) -> AsyncIterator[ReadResult]:
-        """Yield what matches after a position, in batches, then wait for more. Ends only when it is cancelled."""
+        """See EventLog.follow. Ends with the log itself only, by LogUnavailable."""
         while True:
             # Taken before the read, so that growth during the read is not slept through.
             grown = self._grown
             try:
                 result = await self._reader.read(query, after, batch)
             except LogUnavailable:
+                if self._closed:
+                    raise
                 await asyncio.sleep(RECONNECT_S)
                 continue
             if result.head > after:

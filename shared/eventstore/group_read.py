@@ -66,11 +66,13 @@ class GroupReader:
         self._queue: deque[WaitingRead] = deque()
         self._wake = asyncio.Event()
         self._lanes: list[asyncio.Task[None]] = []
+        self._closed = False
 
     async def open(self) -> None:
         self._lanes = [asyncio.create_task(self._run(), name=f"log reader {number}") for number in range(LANES)]
 
     async def close(self) -> None:
+        self._closed = True
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -81,6 +83,8 @@ class GroupReader:
 
         Raises LogUnavailable.
         """
+        if self._closed:
+            raise LogUnavailable("the log is closed")
         answer: asyncio.Future[ReadResult] = asyncio.get_running_loop().create_future()
         self._queue.append(WaitingRead(items, after, monotonic() + PATIENCE_S, answer))
         self._wake.set()

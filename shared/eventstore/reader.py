@@ -6,19 +6,19 @@ along the log, by type or for everything or with a limit, have a statement each.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.eventstore.connection import connection_info
+from shared.eventstore.connection import LogConnection, connect
 from shared.eventstore.group_read import GroupReader
 from shared.eventstore.model import LogUnavailable, Query, QueryItem, ReadResult, StoredEvent
 from shared.eventstore.query import findable_items, within_bigint
+from shared.eventstore.session import Row
 
 CONNECTIONS_MAX = 4
-WAIT_S = 5.0
 PAGE = 1000
 
 
@@ -26,23 +26,19 @@ class Reader:
     """Reads on a few connections of its own, so that no read waits behind a commit."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._group = GroupReader(url)
-        self._pool = AsyncConnectionPool(
-            connection_info(url),
-            min_size=1,
-            max_size=CONNECTIONS_MAX,
-            open=False,
-            timeout=WAIT_S,
-            kwargs={"autocommit": True},
-        )
+        self._slots = asyncio.Semaphore(CONNECTIONS_MAX)
+        self._idle: list[LogConnection] = []
+        self._closed = False
 
     async def open(self) -> None:
         await self._group.open()
-        await self._pool.open()
 
     async def close(self) -> None:
+        self._closed = True
         await self._group.close()
-        await self._pool.close()
+        await self._close_idle()
 
     async def head(self) -> int:
         """The last position. Raises LogUnavailable."""
@@ -70,16 +66,18 @@ class Reader:
 
     async def _read_along(self, items: Sequence[QueryItem], after: int, limit: int | None) -> ReadResult:
         statement, arguments = _statement_along(items, after, limit)
-        for attempt in range(CONNECTIONS_MAX + 1):
-            try:
-                async with self._pool.connection() as connection:
-                    cursor = await connection.execute(statement, arguments, binary=True)
-                    rows = await cursor.fetchall()
-                break
-            except (psycopg.Error, PoolTimeout, OSError) as error:
-                # After a restart of the database every connection of the pool has to fail once.
-                if attempt == CONNECTIONS_MAX or isinstance(error, PoolTimeout):
-                    raise LogUnavailable("the database cannot be reached") from error
+        if self._closed:
+            raise LogUnavailable("the log is closed")
+        try:
+            async with self._slots:
+                try:
+                    rows = await self._rows(statement, arguments)
+                except (psycopg.Error, OSError):
+                    # After a restart of the database all idle connections are dead; a new one is not.
+                    await self._close_idle()
+                    rows = await self._rows(statement, arguments)
+        except (psycopg.Error, OSError) as error:
+            raise LogUnavailable("the database cannot be reached") from error
         head = rows[0][0]
         events = [
             StoredEvent(position, event_type, tuple(tags), recorded_at, record, leaf_hash)
@@ -89,6 +87,20 @@ class Reader:
         if limit is not None and events and len(events) >= limit:
             head = events[-1].position
         return ReadResult(events, head)
+
+    async def _rows(self, statement: bytes, arguments: Sequence[object]) -> list[Row]:
+        connection = self._idle.pop() if self._idle else await connect(self._url)
+        try:
+            rows = await (await connection.execute(statement, arguments, binary=True)).fetchall()
+        except BaseException:
+            await connection.close()
+            raise
+        self._idle.append(connection)
+        return rows
+
+    async def _close_idle(self) -> None:
+        while self._idle:
+            await self._idle.pop().close()
 
 
 _ALONG = """

@@ -44,6 +44,7 @@ class Load:
                 self.acknowledged[stored.position] = key
             except LogUnavailable:
                 self.refused.add(key)
+                await asyncio.sleep(0.01)
 
 
 async def test_no_acknowledged_event_is_lost_and_no_refused_one_is_stored(durable_server: DurableServer) -> None:

@@ -19,6 +19,7 @@ APPEND_EVENTS = 500
 """Events of one append, where a log is filled beforehand."""
 
 AT = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
+OCCURRED_AT = format_instant(AT)
 BY = {"id": "lis-1", "name": "Laboratory system", "role": "lab", "org": "Hospital"}
 
 
@@ -29,7 +30,7 @@ def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any]) -> New
         "type": event_type,
         "version": 1,
         "tags": tuple(tags),
-        "occurred_at": format_instant(AT),
+        "occurred_at": OCCURRED_AT,
         "by": BY,
         "reason": None,
         "trace": "5f1d3c7c2e0b4a6f8d9e1c2b3a4f5e6d",

@@ -1,87 +1,91 @@
-"""Filling a read model from zero: in batches, as `marrow rebuild` does, against one transaction an event.
+"""A projection from zero: the results of the laboratory service, one row an event, in events a second.
 
-One transaction an event is how the eventsourcing library's ProjectionRunner keeps a view (the view's change and the
-tracked position commit together, event by event). It is run here on the same log, tables and code, so that only the
-batching differs.
+Compared are `shared.projection.rebuild`, which reads the log in pages and writes each page by few statements, all in
+one transaction, and what the `eventsourcing` library does: its `ProjectionRunner` over its PostgreSQL DCB recorder, a
+transaction an event with a `PostgresTrackingRecorder`. Both read the same records into the same events and fill a table
+of the same shape; the library's view writes plain SQL, and may go on where it was stopped instead of from zero.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import time
+from importlib.metadata import version
 from statistics import median
-from time import perf_counter
 
-from sqlalchemy import delete
-from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import func, select
 
 from services.labs.api import SERVICE
+from services.labs.projections import PROJECTION, Result
 from shared.eventstore.log import PostgresLog
-from shared.migrations import APPLICATION_ROLE
-from shared.projection import read_progress, rebuild, write_progress
+from shared.projection import rebuild
+from shared.runtime import open_runtime
+from shared.settings import Settings
+from tests.bench import library
 from tests.bench.ground import Ground
-from tests.bench.history import fill
-from tests.bench.report import Table, number, runs
-from tests.bench.rounds import Scale
+from tests.bench.history import APPEND_EVENTS, fill, report
+from tests.bench.report import Table, number, runs, versus
+from tests.bench.rounds import Contestant, Scale, alternate
 
-REPORTS = {Scale.FULL: 50_000, Scale.QUICK: 10_000, Scale.TINY: 200}
-ONE_BY_ONE = {Scale.FULL: 3_000, Scale.QUICK: 1_000, Scale.TINY: 50}
+EVENTS = {Scale.FULL: 50_000, Scale.QUICK: 20_000, Scale.TINY: 500}
+LIBRARY_SECONDS = {Scale.FULL: 4.0, Scale.QUICK: 2.0, Scale.TINY: 0.3}
 REPETITIONS = {Scale.FULL: 3, Scale.QUICK: 3, Scale.TINY: 1}
-TARGET = 20
+
+TIMES_LIBRARY = 20.0
 
 
-def run(ground: Ground, scale: Scale) -> Iterator[Table]:
-    """One table: events per second of both ways, in turn."""
-    batched, single = asyncio.run(_measure(ground.database(SERVICE.component), scale))
-    ratio = median(batched) / median(single)
+def run(ground: Ground, scale: Scale) -> list[Table]:
+    events = EVENTS[scale]
+    settings = Settings(home=ground.folder / "home", database_url=ground.database(SERVICE.component))
+    theirs = ground.database(SERVICE.component)
+    asyncio.run(_fill(settings.database_url or "", events))
+    for first in range(0, events, APPEND_EVENTS):
+        library.fill(theirs, [report(each) for each in range(first, first + APPEND_EVENTS)])
+    names = ("Marrow, rebuild", f"eventsourcing {version('eventsourcing')}, a transaction an event")
+    figures = alternate(
+        {names[0]: _rebuild(settings, events), names[1]: _library(theirs)},
+        repetitions=REPETITIONS[scale],
+        seconds=LIBRARY_SECONDS[scale],
+        warm_up=LIBRARY_SECONDS[scale] / 2,
+    )
+    ours, peer = (median(figures[name]) for name in names)
     rows = [
-        ["batches in one transaction", number(median(batched)), runs(batched), "", ""],
-        [
-            "one transaction an event",
-            number(median(single)),
-            runs(single),
-            f"{ratio:.1f} ×",
-            f"≥ {TARGET} × {'met' if ratio >= TARGET else 'MISSED'}",
-        ],
+        (names[0], number(ours), runs(figures[names[0]]), "", ""),
+        (names[1], number(peer), runs(figures[names[1]]), *versus(ours, peer, TIMES_LIBRARY)),
     ]
-    yield Table(
-        f"rebuild: the read model of labs from {REPORTS[scale]:,} reports".replace(",", " "),
-        ["way", "events/s, median", "runs", "batches are", "target"],
-        rows,
-        [f"one by one was run over {ONE_BY_ONE[scale]} events of the same log; every transaction durable"],
-    )
+    return [
+        Table(
+            f"rebuild: a projection of {number(events)} events from zero",
+            ("projection", "events/s, median", "runs", "Marrow is", "target"),
+            rows,
+        )
+    ]
 
 
-async def _measure(url: str, scale: Scale) -> tuple[list[float], list[float]]:
-    engine = create_async_engine(
-        make_url(url).set(drivername="postgresql+psycopg"), connect_args={"options": f"-c role={APPLICATION_ROLE}"}
-    )
-    batched: list[float] = []
-    single: list[float] = []
-    async with PostgresLog(url) as log:
-        await fill(log, REPORTS[scale])
-        for _ in range(REPETITIONS[scale]):
-            events, seconds = await rebuild(SERVICE.projection, log, engine)
-            batched.append(events / seconds)
-            single.append(await _one_by_one(log, engine, ONE_BY_ONE[scale]))
-    await engine.dispose()
-    return batched, single
+async def _fill(database_url: str, events: int) -> None:
+    async with PostgresLog(database_url) as log:
+        await fill(log, reports=events)
 
 
-async def _one_by_one(log: PostgresLog, engine: AsyncEngine, events: int) -> float:
-    """Events per second when each is applied and committed with its position before the next."""
-    projection = SERVICE.projection
-    async with engine.begin() as connection:
-        for table in reversed(projection.metadata.sorted_tables):
-            if table is not projection.progress:
-                await connection.execute(delete(table))
-        await write_progress(connection, projection.progress, projection.name, 0)
-    page = await log.read(projection.query, limit=events)
-    started = perf_counter()
-    for stored in page.events:
-        async with engine.begin() as connection:
-            await read_progress(connection, projection.progress, projection.name, for_update=True)
-            await projection.write(connection, [stored])
-            await write_progress(connection, projection.progress, projection.name, stored.position)
-    return len(page.events) / (perf_counter() - started)
+def _rebuild(settings: Settings, events: int) -> Contestant[float]:
+    async def whole() -> float:
+        async with open_runtime(settings, [SERVICE.component]) as runtime:
+            gone_through, seconds = await rebuild(PROJECTION, runtime.log, runtime.engine)
+            async with runtime.engine.connect() as connection:
+                rows = (await connection.execute(select(func.count()).select_from(Result))).scalar_one()
+        if rows != events:
+            raise RuntimeError(f"{rows} rows of {events} reports")
+        return gone_through / seconds
+
+    return lambda _: asyncio.run(whole())
+
+
+def _library(database_url: str) -> Contestant[float]:
+    def run_for(seconds: float) -> float:
+        with library.projecting(database_url) as view:
+            before, started = view.max_tracking_id(library.Reports.name) or 0, time.perf_counter()
+            time.sleep(seconds)
+            after = view.max_tracking_id(library.Reports.name) or 0
+            return (after - before) / (time.perf_counter() - started)
+
+    return run_for

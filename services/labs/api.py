@@ -174,12 +174,15 @@ async def record_results(body: Annotated[Reports, Body()], call: Reporter, respo
 
     Where none of several can be recorded, the first one's problem is the answer, and `reports` lists all outcomes.
     """
+    if len(body) > 1:
+        await call.require_own_key()
     latest = call.runtime.clock() + CLOCK_SKEW_MAX
     outcomes: list[RecordedReport | RefusedReport] = []
     problems: list[Problem] = []
     for index, report in enumerate(body):
         try:
-            outcomes.append(await _record(call, report, index, latest))
+            part = index if len(body) > 1 else None
+            outcomes.append(await _record(call, report, part, latest))
         except Problem as problem:
             problems.append(problem)
             outcomes.append(_refused(report, index, problem))
@@ -195,14 +198,14 @@ async def record_results(body: Annotated[Reports, Body()], call: Reporter, respo
     return TakenIn(reports=outcomes)
 
 
-async def _record(call: Call, report: LabReport | Malformed, index: int, latest: datetime) -> RecordedReport:
+async def _record(call: Call, report: LabReport | Malformed, part: int | None, latest: datetime) -> RecordedReport:
     if isinstance(report, Malformed):
         raise report.problem()
     call.require_subject(report.subject)
     reception.require_application(call, report.sender.application)
     command = read_report(report, latest)
     try:
-        recorded = (await call.handle(domain.REPORT, command, part=index)).events
+        recorded = (await call.handle(domain.REPORT, command, part=part)).events
     except domain.RecordedBefore as before:
         recorded = before.earlier
     return _recorded(recorded[0])

@@ -61,7 +61,11 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     for arrival in arrivals:
         if arrival.command is not None:
             require_application(call, arrival.command.sender.application)
-    answers = [await _take_in(call, arrival, part) for part, arrival in enumerate(arrivals)]
+    if len(arrivals) == 1:
+        answers = [await _take_in(call, arrivals[0])]
+    else:
+        await call.require_own_key()
+        answers = [await _take_in(call, arrival, part) for part, arrival in enumerate(arrivals)]
     if transmission.is_batch:
         return acknowledge_batch(transmission, answers, at=call.runtime.clock(), control_id=_control_id())
     return answers[0]
@@ -105,7 +109,7 @@ def _read(text: str, setting: Setting) -> Arrival:
         return Arrival(text, msh, error=error)
 
 
-async def _take_in(call: Call, arrival: Arrival, part: int) -> str:
+async def _take_in(call: Call, arrival: Arrival, part: int | None = None) -> str:
     """Record one message, then acknowledge it."""
     if arrival.command is None:
         errors = [arrival.error] if arrival.error else []

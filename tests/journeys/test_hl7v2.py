@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.labs.charset import decode
@@ -113,6 +114,25 @@ async def test_a_batch_is_answered_by_a_batch(speaking_as: As, site: str) -> Non
     answer = await send(speaking_as(Role.LAB, site), "BHS|^~\\&|LIS|LAB\r" + "".join(messages) + "BTS|3\r")
     answers = [parse(text).first("MSA") for text in split(answer.text).messages]
     assert [(msa[2].value, msa[1].value) for msa in answers] == [("1", "AA"), ("2", "AE"), ("3", "AR")]
+
+
+def codes_of(batch: httpx.Response) -> list[str]:
+    """MSA-1 of each answer in a batch."""
+    return [parse(text).first("MSA")[1].value for text in split(batch.text).messages]
+
+
+async def test_an_idempotency_key_of_a_batch_is_of_that_batch_alone(speaking_as: As, site: str) -> None:
+    subject = await screened(speaking_as(Role.COORDINATOR, site), site)
+    lis = speaking_as(Role.LAB, site)
+    messages = [oru(subject=subject, control_id=number) for number in ("1", "2", "3")]
+    messages[0] = messages[0].replace("ORU^R01^ORU_R01", "ADT^A01")  # it records nothing
+    headers = ER7 | {"Idempotency-Key": "b1"}
+    first = await lis.post("/labs/hl7v2", content="".join(messages[:2]), headers=headers)
+    retry = await lis.post("/labs/hl7v2", content="".join(messages[:2]), headers=headers)
+    assert [codes_of(answer) for answer in (first, retry)] == [["AR", "AA"]] * 2
+    for other in ("".join(messages), messages[2]):
+        refused = await lis.post("/labs/hl7v2", content=other, headers=headers)
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
 
 @pytest.mark.parametrize(

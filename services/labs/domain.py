@@ -28,7 +28,7 @@ from services.labs.events import (
     Superseded,
 )
 from services.labs.hl7_errors import ErrorCode
-from services.labs.intake import FAULT_KINDS, ReadResult
+from services.labs.intake import FAULT_KINDS, TABLES, ReadResult
 from services.randomization.events import SubjectScreened
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -226,6 +226,7 @@ def _quarantine(
         message_id=command.message_id,
         grounds=grounds,
         held=held,
+        tables=TABLES,
         sealed=sealed,
     )
 
@@ -244,6 +245,7 @@ def _report(command: TakeInReport, subject: str, ledger: Ledger, released_from: 
         results=tuple(
             next_version(result, command.reported_at, ledger.results.get(result.key)) for result in command.results
         ),
+        tables=TABLES,
         unread=command.unread,
         sealed=command.sealed,
         released_from=released_from,

@@ -48,6 +48,14 @@ class Sealed(Part):
     text: str
 
 
+class Tables(Part):
+    """The versions of the tables that a message was read by; each is named as its file is, ctcae is of the CTCAE."""
+
+    analytes: str
+    other_tests: str
+    ctcae: str
+
+
 class AsSent(Part):
     """Analyte code, value and unit as they stood in the message; `value` is None where none counts."""
 
@@ -95,7 +103,8 @@ class LabReportRecorded(Event, name="lab-report-recorded", version=1, tags=("sub
 
     `message` names the message by its sender and id, `digest` its content; `orders` are the keys of the orders that
     the results belong to, and tags too. `unread` counts the parts of the message that are no result of the trial: they
-    stand in `sealed`. `released_from` is the position of the quarantine that the report came out of.
+    stand in `sealed`. `tables` are those that all of the results were converted and graded by. `released_from` is the
+    position of the quarantine that the report came out of.
     """
 
     subject: SubjectId
@@ -108,6 +117,7 @@ class LabReportRecorded(Event, name="lab-report-recorded", version=1, tags=("sub
     reported_at: Instant | None
     orders: tuple[str, ...]
     results: tuple[LabResult, ...]
+    tables: Tables
     unread: int = 0
     sealed: Sealed | None = None
     released_from: int | None = None
@@ -144,7 +154,7 @@ class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, ta
     """A message, or some results of it, could not be read as the trial's and is held, sealed, until it is released.
 
     `subject` is None where the message names no subject of the site. `held` are the numbers of the OBX segments that
-    are held, None for the whole message.
+    are held, None for the whole message. `tables` are those that could not read them.
     """
 
     subject: SubjectId | None
@@ -156,6 +166,7 @@ class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, ta
     message_id: str
     grounds: tuple[Ground, ...]
     held: tuple[int, ...] | None
+    tables: Tables
     sealed: Sealed
 
 

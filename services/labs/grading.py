@@ -16,7 +16,7 @@ Flag = Literal["L", "N", "H"]
 _TABLE = tomllib.loads((Path(__file__).parent / "ctcae.toml").read_text(encoding="utf-8"))
 
 CTCAE_VERSION: str = _TABLE["version"]
-"""The version of the criteria, recorded with each grade."""
+"""The version of the criteria, recorded with each report."""
 
 _LOW: dict[str, dict[int, Decimal | None]] = {
     code: {

@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from services.labs import units
-from services.labs.events import AsSent, ResultStatus
-from services.labs.grading import Flag, flag, grade
+from services.labs.events import AsSent, ResultStatus, Tables
+from services.labs.grading import CTCAE_VERSION, Flag, flag, grade
 from services.labs.hl7_errors import ErrorCode
 from services.labs.numerics import Comparator
 from services.labs.recognition import result_key
@@ -102,6 +102,9 @@ class Aliases:
 NO_ALIASES = Aliases()
 
 _OTHERS = tomllib.loads((Path(__file__).parent / "other_tests.toml").read_text(encoding="utf-8"))
+TABLES = Tables(analytes=units.TABLE_VERSION, other_tests=_OTHERS["version"], ctcae=CTCAE_VERSION)
+"""What this process reads by, recorded once with each report."""
+
 _OTHER_LOINC = frozenset(_OTHERS["loinc"])
 _OTHER_LOCAL = frozenset(name.casefold() for name in _OTHERS["local"])
 _OTHER_OF_SYSTEM = frozenset((system, code) for system, codes in _OTHERS["systems"].items() for code in codes)

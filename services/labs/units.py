@@ -126,7 +126,7 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TABLE = tomllib.loads((Path(__file__).parent / "analytes.toml").read_text(encoding="utf-8"))
 
 TABLE_VERSION: str = _TABLE["version"]
-"""The version of analytes.toml, recorded with each converted value."""
+"""The version of analytes.toml, recorded with each report."""
 
 ANALYTES: dict[str, Analyte] = {code: _analyte(code, row) for code, row in _TABLE["analytes"].items()}
 """The trial's analytes by code."""

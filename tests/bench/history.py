@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender
+from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender, Tables
 from services.randomization.events import SubjectScreened
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import NewEvent
@@ -92,4 +92,5 @@ _REPORT: dict[str, Any] = LabReportRecorded(
             as_sent=AsSent(code="HGB", value="8.6", unit="g/dL"),
         ),
     ),
+    tables=Tables(analytes="1.0", other_tests="1.0", ctcae="5.0"),
 ).model_dump(mode="json")

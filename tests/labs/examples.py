@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from services.labs import hl7v2
 from services.labs.commands import LabReport, TakeInReport
-from services.labs.events import LabReportRecorded, LabResult, Sealed
+from services.labs.events import LabReportRecorded, LabResult, Sealed, Tables
 from services.labs.json_report import read_report
 from tests.scenario import DAY_0
 
@@ -16,6 +16,7 @@ S = "01-001"
 COLLECTED = datetime(2025, 12, 31, 0, 0, tzinfo=UTC)
 REPORTED = COLLECTED + timedelta(hours=4)
 SEALED = Sealed(holder="site:01", text="v1.c2VhbGVk")
+TABLES = Tables(analytes="1.0", other_tests="1.0", ctcae="5.0")
 SETTING = hl7v2.Setting(site="01", zone=ZoneInfo("Asia/Shanghai"), authority="MARROW", latest=DAY_0)
 
 
@@ -55,6 +56,7 @@ def recorded(
         reported_at=command.reported_at,
         orders=tuple(dict.fromkeys(result.order for result in command.results)),
         results=versions or tuple(version(command, number) for number in range(len(command.results))),
+        tables=TABLES,
         unread=command.unread,
         sealed=command.sealed,
         released_from=released_from,

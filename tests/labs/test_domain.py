@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given as examples
@@ -30,6 +32,7 @@ from tests.labs.examples import (
     OBX_NO_UNIT,
     REPORTED,
     SEALED,
+    TABLES,
     S,
     hgb,
     message,
@@ -64,6 +67,7 @@ def quarantined(command: TakeInReport, subject: str | None, *, whole: bool) -> L
         message_id=command.message_id,
         grounds=(*no_subject, *command.grounds),
         held=None if whole else command.held,
+        tables=TABLES,
         sealed=SEALED,
     )
 
@@ -72,6 +76,13 @@ class TestAReportOfJson:
     def test_of_a_known_subject_is_recorded(self) -> None:
         command = report(hgb(reference_low="120", reference_high="160"))
         given(screened()).when(domain.REPORT, command).records(recorded(command))
+
+    def test_is_recorded_with_the_versions_of_the_tables_that_it_was_read_by(self) -> None:
+        [event] = given(screened()).when(domain.REPORT, report()).events
+        assert isinstance(event, LabReportRecorded)
+        for table, recorded_version in event.tables.model_dump().items():
+            path = Path(domain.__file__).with_name(f"{table}.toml")
+            assert tomllib.loads(path.read_text(encoding="utf-8"))["version"] == recorded_version
 
     def test_of_an_unknown_subject_is_refused(self) -> None:
         given().when(domain.REPORT, report()).rejects(UNKNOWN_SUBJECT, subject=S)

@@ -57,7 +57,10 @@ class Tables(Part):
 
 
 class AsSent(Part):
-    """Analyte code, value and unit as they stood in the message; `value` is None where none counts."""
+    """Analyte code, value and unit as they stood in the message; `value` is None where none counts.
+
+    What may not be told in clear is named by its place in the sealed message: `OBX[2]-3`.
+    """
 
     code: str
     value: str | None
@@ -138,7 +141,8 @@ class Place(Part):
 class Ground(Part):
     """Why a message, or one result of it, is held: a stable code, its condition of HL7 table 0357, and where.
 
-    `sent_code` (system and code) and `sent_unit` are what a mapping has to name.
+    `sent_code` (system and code) and `sent_unit` are what a mapping has to name: as sent, or by their place in the
+    sealed message (`OBX[2]-3`) where they could be more than a code.
     """
 
     code: str

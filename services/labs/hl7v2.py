@@ -1,6 +1,7 @@
 """Decides what an HL7 v2 message says to the trial: which subject, which results, and what of it is held and why.
 
-Pure: text in, command out. What identifies a person (PID, notes, free text) goes nowhere but into the sealed message.
+Pure: text in, command out. What identifies a person (PID, notes, free text) goes nowhere but into the sealed message;
+of codes and units, `disclosure` decides.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.labs import oru
 from services.labs.commands import TakeInReport
+from services.labs.disclosure import coding_told, personal_words, unit_told
 from services.labs.er7 import header, parse
 from services.labs.events import LABEL_LENGTH_MAX, Ground, Label, Place, Sender
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
@@ -64,13 +66,15 @@ def read_message(
     head = oru.read_header(header(text), setting.zone)
     sender = _sender(head)
     try:
-        report = oru.read(parse(text), setting.zone)
+        message = parse(text)
+        report = oru.read(message, setting.zone)
     except TooLargeError:
         raise
     except Hl7Error as error:
         return _command(text, setting, head, sender, grounds=(ground_of(error),), held=None)
     whose = subject or trial_subject(report.identifiers, setting)
-    sent, unread = _sent_results(report, sender, whose, aliases, held)
+    every = _sent_results(report, sender, whose, personal_words(message), held)
+    sent = [each for each in every if not is_other_test(each.codings, aliases)]
     results, faults = read_results(sent, setting.latest, aliases)
     by_number = {each.number: each for each in sent}
     return _command(
@@ -81,7 +85,7 @@ def read_message(
         subject=whose,
         reported_at=_reported_at(report),
         results=results,
-        unread=unread if held is None else 0,
+        unread=_other_parts(report) + len(every) - len(sent) if held is None else 0,
         grounds=tuple(_ground(fault, by_number[fault.number]) for fault in faults),
         held=tuple(fault.number for fault in faults),
     )
@@ -152,32 +156,30 @@ def trial_subject(identifiers: Iterable[Identifier], setting: Setting) -> str | 
 
 
 def _sent_results(
-    report: Report, sender: Sender, subject: str | None, aliases: Aliases, held: tuple[int, ...] | None
-) -> tuple[list[SentResult], int]:
-    """The results that could be the trial's, and how many parts of the message are none."""
-    sent = []
-    unread = len(report.unread) + len(report.other_observations) + len(report.notes)
-    for order, observation in report.results():
-        if held is not None and observation.sequence not in held:
-            continue
-        if is_other_test(observation.code.pairs, aliases):
-            unread += 1
-        else:
-            sent.append(_sent_result(order, observation, sender, subject))
-    return sent, unread
+    report: Report, sender: Sender, subject: str | None, personal: frozenset[str], held: tuple[int, ...] | None
+) -> list[SentResult]:
+    """The results of the message, of certain numbers alone where `held` names them."""
+    return [
+        _sent_result(order, observation, sender, subject, personal)
+        for order, observation in report.results()
+        if held is None or observation.sequence in held
+    ]
 
 
-def _sent_result(order: Order, observation: Observation, sender: Sender, subject: str | None) -> SentResult:
+def _sent_result(
+    order: Order, observation: Observation, sender: Sender, subject: str | None, personal: frozenset[str]
+) -> SentResult:
     number = observation.values[0].number if len(observation.values) == 1 else None
     low, high = observation.reference_range.low, observation.reference_range.high
-    unit = observation.unit.code
+    code_place, unit_place = (str(Location("OBX", observation.sequence, FIELDS[part])) for part in ("code", "unit"))
+    codings = (coding_told(pair, code_place, personal) for pair in observation.code.pairs)
     return SentResult(
         number=observation.sequence,
-        codings=tuple(pair for pair in observation.code.pairs if all(map(_is_label, pair))),
+        codings=tuple(codings) or (("", code_place),),
         text=_value_text(observation),
         value=number.value if number else None,
         comparator=number.comparator if number else None,
-        unit=unit if _is_label(unit) else "",
+        unit=unit_told(observation.unit.code, unit_place, personal),
         status=observation.status or order.status,
         collected_at=_collected_at(order, observation),
         order=order_key(subject or "", sender.application, sender.facility, _order_number(order)),
@@ -186,6 +188,11 @@ def _sent_result(order: Order, observation: Observation, sender: Sender, subject
         sub_id=observation.sub_id,
         specimen="~".join(specimen.identifier.value for specimen in order.specimens),
     )
+
+
+def _other_parts(report: Report) -> int:
+    """How many parts of the message are no results."""
+    return len(report.unread) + len(report.other_observations) + len(report.notes)
 
 
 def _value_text(observation: Observation) -> str | None:
@@ -220,14 +227,14 @@ def _reported_at(report: Report) -> datetime | None:
 
 
 def _ground(fault: Fault, sent: SentResult) -> Ground:
-    system, code = sent.codings[0] if sent.codings else ("", "")
+    system, code = sent.codings[0]
     return Ground(
         code=fault.kind.code,
         condition=fault.kind.condition,
         text=fault.text,
         place=Place(segment="OBX", sequence=fault.number, field=FIELDS[fault.kind.part]),
         sent_system=system or None,
-        sent_code=code or None,
+        sent_code=code,
         sent_unit=sent.unit or None,
     )
 

@@ -132,6 +132,9 @@ ANALYTES: dict[str, Analyte] = {code: _analyte(code, row) for code, row in _TABL
 """The trial's analytes by code."""
 
 _SPELLINGS = {normal_unit(spelling): unit for unit, spellings in _TABLE["spellings"].items() for spelling in spellings}
+_KNOWN_UNITS = frozenset(_SPELLINGS).union(
+    *((*each.accepts, *each.spells, *each.reads, *each.ambiguous) for each in ANALYTES.values())
+)
 _BY_LOINC = {code: analyte.code for analyte in ANALYTES.values() for code in analyte.loinc}
 _BY_LOCAL = {name.casefold(): analyte.code for analyte in ANALYTES.values() for name in analyte.local}
 _BY_SYSTEM = {(system, code): analyte for system, row in _TABLE["systems"].items() for code, analyte in row.items()}
@@ -157,6 +160,11 @@ def identify(codings: Iterable[tuple[str, str]], aliases: Mapping[tuple[str, str
         if known := _BY_SYSTEM.get((system, code)) or _BY_LOCAL.get(code.strip().casefold()):
             return known
     return None
+
+
+def is_known_unit(unit: str) -> bool:
+    """Whether any analyte is measured in the unit, or some laboratory writes it for one that is."""
+    return len(unit) <= UNIT_LENGTH_MAX and normal_unit(unit) in _KNOWN_UNITS
 
 
 def canonical(

@@ -53,6 +53,27 @@ def test_nothing_that_names_a_person_is_in_the_command() -> None:
     assert not [word for word in ("Doe", "Jane", "19610615", "MRN77", "Long Street", "fasting", "F1^") if word in said]
 
 
+def test_a_code_or_a_unit_that_could_say_more_is_known_by_its_place() -> None:
+    command = read_message(oru("NM|DOE^Jane^Mrs Doe||8.6|mg of Doe|||||F", "NM||Hb|8.6|g/dL|||||F"), SETTING)
+    assert [(ground.sent_system, ground.sent_code, ground.sent_unit) for ground in command.grounds] == [
+        (None, "OBX[1]-3", "OBX[1]-6"),
+        (None, "OBX[2]-3", "g/dL"),
+    ]
+    assert "doe" not in repr(command).casefold()
+
+
+def test_a_result_without_a_value_keeps_its_unit_only_where_it_is_one() -> None:
+    cancelled = "NM|718-7^Hemoglobin^LN|||{}|||||X|||20251231080000"
+    [known] = read_message(oru(cancelled.format("g/dL")), SETTING).results
+    [text] = read_message(oru(cancelled.format("Jane")), SETTING).results
+    assert (known.as_sent.unit, text.as_sent.unit) == ("g/dL", "")
+
+
+def test_the_code_as_sent_is_the_one_that_names_the_analyte() -> None:
+    [result] = read_message(oru(OBX_HGB.replace("718-7^Hemoglobin^LN", "XQ7^Hb^99LAB^718-7^Hb^LN")), SETTING).results
+    assert result.as_sent.code == "718-7"
+
+
 def test_a_free_text_under_a_code_of_the_trial_is_held_and_stays_in_the_message() -> None:
     command = read_message(oru("TX|718-7^Hemoglobin^LN||Mrs Doe was fasting||||||F"), SETTING)
     assert [ground.code for ground in command.grounds] == ["not-a-number"]

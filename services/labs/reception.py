@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+import structlog
+
 from services.labs import domain
 from services.labs.ack import acknowledge, acknowledge_batch
 from services.labs.charset import decode
@@ -29,6 +31,8 @@ from shared.events import decode as decode_event
 from shared.eventstore.model import Query, QueryItem
 from shared.problems import FORBIDDEN, TOO_LARGE
 from shared.sealing import SealingError, open_sealed, seal
+
+_log = structlog.get_logger("marrow.labs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     else:
         await call.require_own_key()
         answers = [await _take_in(call, arrival, part) for part, arrival in enumerate(arrivals)]
+    for miscount in transmission.miscounts:
+        _log.warning("transmission miscounted", trailer=miscount.trailer, sent=miscount.sent, arrived=miscount.arrived)
     if transmission.is_batch:
         return acknowledge_batch(transmission, answers, at=call.runtime.clock(), control_id=_control_id())
     return answers[0]

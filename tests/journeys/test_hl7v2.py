@@ -131,6 +131,16 @@ async def test_a_batch_is_answered_by_a_batch(speaking_as: As, site: str) -> Non
     assert [(msa[2].value, msa[1].value) for msa in answers] == [("1", "AA"), ("2", "AE"), ("3", "AR")]
 
 
+async def test_a_batch_that_lost_a_message_on_the_way_is_taken_and_told_so(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await screened(staff, site)
+    message = oru(subject=subject)
+    answer = await send(speaking_as(Role.LAB, site), "BHS|^~\\&|LIS|LAB\r" + message + "BTS|2\r")
+    assert codes_of(answer) == ["AA"]
+    assert answer.text.split("\r")[-2] == "BTS|1|BTS-1 counts 2, messages that arrived: 1"
+    assert len(await results_of(staff, subject, position_of(answer))) == 1
+
+
 def codes_of(batch: httpx.Response) -> list[str]:
     """MSA-1 of each answer in a batch."""
     return [parse(text).first("MSA")[1].value for text in split(batch.text).messages]

@@ -12,7 +12,7 @@ import re
 
 from services.labs import units
 from services.labs.er7 import Message
-from services.labs.intake import is_other_test
+from services.labs.normalization import is_other_test
 
 DEMOGRAPHIC_SEGMENTS = frozenset({"PID", "PD1", "NK1", "MRG", "GT1", "IN1", "IN2"})
 """Who the patient is, by which names and numbers, and who is next of kin, guarantor or insured."""

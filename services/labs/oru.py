@@ -14,8 +14,7 @@ from typing import Literal
 from services.labs.dtm import Timestamp, TimestampError, read_timestamp
 from services.labs.er7 import Field, Message, Repetition, Segment
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location
-from services.labs.numerics import read_number, read_range, read_structured_numeric
-from services.labs.report import (
+from services.labs.hl7_report import (
     Coded,
     Coding,
     EntityIdentifier,
@@ -28,6 +27,7 @@ from services.labs.report import (
     Unread,
     Value,
 )
+from services.labs.numerics import read_number, read_range, read_structured_numeric
 
 TRIGGER_EVENTS = {"ORU": ("R01",), "OUL": ("R22", "R23", "R24")}
 """The messages that are read: type → trigger events."""

@@ -1,4 +1,4 @@
-"""Laboratory messages of HL7 v2 over HTTP: acknowledged once recorded, held where not sure, released."""
+"""Laboratory messages of HL7 v2 over HTTP: acknowledged once recorded, quarantined where not sure, released."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.labs.er7 import parse
 from services.labs.transmission import split
 from shared.identity import Role
 from tests.corpus import CORPUS, needs_corpus
-from tests.journeys.laboratory import ER7, acknowledgment, errors, held_at, position_of, results_of, send
+from tests.journeys.laboratory import ER7, acknowledgment, errors, position_of, quarantined_at, results_of, send
 from tests.journeys.subjects import post, screened
 from tests.journeys.trial import As
 from tests.labs.examples import OBX_HCT, OBX_HGB, OBX_LOCAL, OBX_NO_UNIT, OBX_PLT, oru
@@ -60,7 +60,7 @@ async def test_a_control_id_is_not_used_for_another_content(speaking_as: As, sit
     assert (await send(lis, oru(OBX_PLT, subject=subject))).content == answer.content
 
 
-async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As, site: str) -> None:
+async def test_what_cannot_be_read_is_quarantined_and_the_rest_recorded(speaking_as: As, site: str) -> None:
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     answer = await send(lis, oru(OBX_PLT, OBX_LOCAL, OBX_NO_UNIT, subject=subject))
@@ -68,11 +68,11 @@ async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As
     assert errors(answer) == [("OBX^2^3", "103"), ("OBX^3^6", "101")]
     at = position_of(answer)
     assert [item["code"] for item in await results_of(staff, subject, at)] == ["PLT"]
-    [held] = await held_at(staff, site, at)
-    assert (held["subject"], held["message_id"]) == (subject, "42")
-    assert [ground["code"] for ground in held["grounds"]] == ["unknown-analyte", "missing-unit"]
+    [message] = await quarantined_at(staff, site, at)
+    assert (message["subject"], message["message_id"]) == (subject, "42")
+    assert [ground["code"] for ground in message["grounds"]] == ["unknown-analyte", "missing-unit"]
 
-    path = f"/labs/quarantine/{held['id']}/release"
+    path = f"/labs/quarantine/{message['id']}/release"
     too_little = await post(staff, path, {"reason": "mapped", "mapping": {"codes": {"HB1": "HGB"}}}, 409)
     assert too_little["type"] == "/problems/message-still-unreadable"
     mapping = {"codes": {"HB1": "HGB", "6690-2": None}}
@@ -82,21 +82,21 @@ async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As
         ("HGB", "86", 1),
         ("PLT", "62", 1),
     ]
-    assert await held_at(staff, site, released["position"]) == []
-    assert [item["id"] for item in await held_at(staff, site, 0, "released")] == [held["id"]]
+    assert await quarantined_at(staff, site, released["position"]) == []
+    assert [item["id"] for item in await quarantined_at(staff, site, 0, "released")] == [message["id"]]
     again = await post(staff, path, {"reason": "mapped", "mapping": mapping}, 409)
     assert again["type"] == "/problems/message-already-released"
     assert (await send(lis, oru(OBX_PLT, OBX_LOCAL, OBX_NO_UNIT, subject=subject))).content == answer.content
 
 
-async def test_an_unknown_subject_is_held_and_released_to_the_right_one(speaking_as: As, site: str) -> None:
+async def test_an_unknown_subject_is_quarantined_and_released_to_the_right_one(speaking_as: As, site: str) -> None:
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     answer = await send(lis, oru(subject=f"{site}-999"))
     assert (acknowledgment(answer), errors(answer)) == ("AE", [("PID^1^3", "204")])
-    [held] = await held_at(staff, site, position_of(answer))
-    assert held["subject"] is None
-    path = f"/labs/quarantine/{held['id']}/release"
+    [message] = await quarantined_at(staff, site, position_of(answer))
+    assert message["subject"] is None
+    path = f"/labs/quarantine/{message['id']}/release"
     assert (await post(staff, path, {"reason": "none"}, 409))["type"] == "/problems/message-still-unreadable"
     stranger = speaking_as(Role.COORDINATOR, "99")
     assert (await stranger.post(path, json={"reason": "x", "subject": subject})).status_code == 403
@@ -110,11 +110,11 @@ async def test_what_is_not_told_in_clear_is_mapped_by_its_place(speaking_as: As,
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     answer = await send(lis, oru(OBX_PLT, "NM|Hb of Mrs Doe^^L||8.6|gram per decilitre|||||F", subject=subject))
-    [held] = await held_at(staff, site, position_of(answer))
-    [ground] = held["grounds"]
+    [message] = await quarantined_at(staff, site, position_of(answer))
+    [ground] = message["grounds"]
     assert (ground["sent_code"], ground["sent_unit"]) == ("OBX[2]-3", "OBX[2]-6")
     mapping = {"codes": {"OBX[2]-3": "HGB"}, "units": {"OBX[2]-6": "g/dL"}}
-    released = await post(staff, f"/labs/quarantine/{held['id']}/release", {"reason": "read", "mapping": mapping})
+    released = await post(staff, f"/labs/quarantine/{message['id']}/release", {"reason": "read", "mapping": mapping})
     [item] = await results_of(staff, subject, released["position"], code="HGB")
     assert (item["value"], item["as_sent"]) == ("86", {"code": "OBX[2]-3", "value": "8.6", "unit": "OBX[2]-6"})
 
@@ -217,28 +217,29 @@ async def test_nothing_that_names_a_person_stands_in_clear(speaking_as: As, site
     trail = await speaking_as(Role.REGULATOR).get(
         "/audit/events", params={"site": site}, headers={"Log-Position": str(position_of(last))}
     )
-    held = await speaking_as(Role.MONITOR, site).get("/labs/quarantine", params={"site": site})
+    listed = await speaking_as(Role.MONITOR, site).get("/labs/quarantine", params={"site": site})
     assert "lab-message-quarantined" in trail.text
-    for text in (trail.text, held.text):
+    for text in (trail.text, listed.text):
         assert not [word for word in PERSONAL if word.casefold() in text.casefold()]
 
 
 @needs_corpus
 @pytest.mark.parametrize(("path", "sent"), CORPUS_MESSAGES)
-async def test_a_message_of_another_maker_is_taken_in_without_loss(speaking_as: As, path: Path, sent: bytes) -> None:
-    """Its subject is unknown, so it is held; once a subject is named, what could not be read is known by its place."""
+async def test_a_message_of_another_maker_is_received_without_loss(speaking_as: As, path: Path, sent: bytes) -> None:
+    """Its subject is unknown, so it is quarantined; once a subject is named, the rest is dismissed by code."""
     site = "97"
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     text = decode(sent).replace("|1932|", f"|{path.stem}|")  # six of them share one control id
     answer = await send(lis, text)
     assert acknowledgment(answer)[1:] == "E"
-    [held] = [item for item in await held_at(staff, site, position_of(answer)) if item["id"] == position_of(answer)]
-    no_subject, *grounds = held["grounds"]
+    at = position_of(answer)
+    [message] = [each for each in await quarantined_at(staff, site, at) if each["id"] == at]
+    no_subject, *grounds = message["grounds"]
     assert no_subject["code"] == "unknown-subject"
     assert path.parent.name != "simhospital" or not grounds
     codes = {ground["sent_code"]: None for ground in grounds if ground["sent_code"]}
     release = {"reason": "the subject is known", "subject": subject, "mapping": {"codes": codes}}
-    [report] = (await post(staff, f"/labs/quarantine/{held['id']}/release", release))["reports"]
+    [report] = (await post(staff, f"/labs/quarantine/{message['id']}/release", release))["reports"]
     items = await results_of(staff, subject, report["position"])
     assert sorted(item["code"] for item in items) == sorted(result["code"] for result in report["results"])

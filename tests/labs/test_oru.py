@@ -15,8 +15,8 @@ from services.labs import oru
 from services.labs.charset import decode
 from services.labs.er7 import parse
 from services.labs.hl7_errors import ErrorCode, Hl7Error
+from services.labs.hl7_report import Observation, Report
 from services.labs.numerics import Number
-from services.labs.report import Observation, Report
 from services.labs.transmission import split
 from services.labs.units import canonical, identify
 from tests.corpus import CORPUS, needs_corpus

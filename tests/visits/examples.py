@@ -150,7 +150,7 @@ def counted(
     return LabReportRecorded(
         subject=S,
         site="01",
-        message=f"m{number}-{status}",
+        message_key=f"m{number}-{status}",
         digest="0" * 64,
         source="json",
         sender=Sender(application="LIS", facility="HOSPITAL"),

@@ -1,7 +1,7 @@
 """Decides what a result says in the trial's own terms: analyte, canonical value, limits, grade, flag; or what bars it.
 
-A result is read or held, never guessed: an analyte, a unit or a status that is not known is a fault, and so is a value
-that cannot be true. Sources (JSON, HL7 v2) bring a `SentResult`, and get a `ReadResult` or a `Fault` for it.
+A result is read or quarantined, never guessed: an analyte, a unit or a status that is not known is a fault, and so is
+a value that cannot be true. Sources (JSON, HL7 v2) bring a `SentResult`, and get a `ReadResult` or a `Fault` for it.
 """
 
 from __future__ import annotations

@@ -222,7 +222,7 @@ def _in_canonical_unit(
     """
     value = low = high = None
     if status not in WITHOUT_VALUE and sent.value is not None:
-        value = units.canonical(analyte.code, sent.value, sent.unit, sent_as=sent_code, aliases=aliases.units).value
+        value = units.canonical(analyte.code, sent.value, sent.unit, sent_as=sent_code, aliases=aliases.units)
         if value and abs(value.adjusted()) > units.MAGNITUDE_MAX:
             raise units.ImplausibleValueError(f"the value of {analyte.code} is no measurement")
         low, high = (
@@ -253,7 +253,7 @@ def _limit(sent: SentResult, sent_code: str, bound: Decimal | None, code: str, a
     if bound is None:
         return None
     try:
-        limit = units.convert(code, bound, sent.unit, sent_as=sent_code, aliases=aliases.units).value
+        limit = units.convert(code, bound, sent.unit, sent_as=sent_code, aliases=aliases.units)
     except units.UnitError:
         return None
     return None if limit and abs(limit.adjusted()) > units.MAGNITUDE_MAX else limit

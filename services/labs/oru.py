@@ -68,16 +68,10 @@ def read_header(msh: Segment, site_zone: tzinfo) -> Header:
     return Header(
         sending_application=msh[3].value,
         sending_facility=msh[4].value,
-        receiving_application=msh[5].value,
-        receiving_facility=msh[6].value,
         sent_at=sent_at,
         message_type=kind,
         trigger_event=event,
         control_id=msh[10].value.strip(),
-        processing_id=msh[11].value,
-        version=msh[12].value,
-        accept_acknowledgment=msh[15].value,
-        application_acknowledgment=msh[16].value,
     )
 
 

@@ -92,19 +92,6 @@ class Analyte:
     ambiguous: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Canonical:
-    """A value in its canonical unit, beside what was sent and the factor between them (`table` is its version)."""
-
-    code: str
-    value: Decimal
-    unit: str
-    sent_value: Decimal
-    sent_unit: str
-    factor: str
-    table: str
-
-
 def _analyte(code: str, row: dict[str, Any]) -> Analyte:
     low, high = map(Decimal, row.pop("plausible"))
     spells = {normal_unit(spelling): unit for spelling, unit in row.pop("spells", {}).items()}
@@ -174,7 +161,7 @@ def canonical(
     *,
     sent_as: str | None = None,
     aliases: Mapping[str, str] | None = None,
-) -> Canonical:
+) -> Decimal:
     """`value` in the canonical unit of the analyte `code`, within its bounds of plausibility.
 
     `sent_as` is the LOINC or local code that the value came with, which decides some units (BUN). `aliases` are the
@@ -182,9 +169,9 @@ def canonical(
     """
     converted = convert(code, value, unit, sent_as=sent_as, aliases=aliases)
     analyte = ANALYTES[code]
-    if not analyte.low <= converted.value <= analyte.high:
+    if not analyte.low <= converted <= analyte.high:
         raise ImplausibleValueError(
-            f"{code} {converted.value} {analyte.unit} is not between {analyte.low} and {analyte.high}"
+            f"{code} {converted} {analyte.unit} is not between {analyte.low} and {analyte.high}"
         )
     return converted
 
@@ -196,7 +183,7 @@ def convert(
     *,
     sent_as: str | None = None,
     aliases: Mapping[str, str] | None = None,
-) -> Canonical:
+) -> Decimal:
     """As `canonical`, without bounds of plausibility: for the bounds of a reference range."""
     analyte = ANALYTES.get(code)
     if analyte is None:
@@ -204,8 +191,7 @@ def convert(
     if not value.is_finite() or len(value.as_tuple().digits) > DIGITS_MAX or abs(value.adjusted()) > MAGNITUDE_MAX:
         raise ImplausibleValueError(f"the value of {code} is no measurement")
     listed = _listed_unit(analyte, unit, sent_as, aliases or {})
-    factor = analyte.accepts[listed]
-    return Canonical(code, _times(value, factor), analyte.unit, value, unit, factor, TABLE_VERSION)
+    return _times(value, analyte.accepts[listed])
 
 
 def _listed_unit(analyte: Analyte, unit: str, sent_as: str | None, aliases: Mapping[str, str]) -> str:

@@ -63,8 +63,7 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     if len(arrivals) == 1:
         answers = [await _record(call, arrivals[0])]
     else:
-        await call.require_own_key()
-        answers = [await _record(call, arrival, part) for part, arrival in enumerate(arrivals)]
+        answers = await _record_several(call, arrivals)
     for miscount in transmission.miscounts:
         _log.warning("transmission miscounted", trailer=miscount.trailer, sent=miscount.sent, arrived=miscount.arrived)
     if transmission.is_batch:
@@ -109,6 +108,18 @@ def _read(text: str, setting: Setting) -> Arrival:
         raise
     except Hl7Error as error:
         return Arrival(text, msh, error=error)
+
+
+async def _record_several(call: Call, arrivals: Sequence[Arrival]) -> list[str]:
+    """Record one message after the other; the `Log-Position` is the highest of any."""
+    await call.require_own_key()
+    answers, position = [], 0
+    for part, arrival in enumerate(arrivals):
+        answers.append(await _record(call, arrival, part))
+        position = max(position, int(call.response.headers.get(LOG_POSITION, 0)))
+    if position:
+        call.response.headers[LOG_POSITION] = str(position)
+    return answers
 
 
 async def _record(call: Call, arrival: Arrival, part: int | None = None) -> str:

@@ -131,6 +131,14 @@ async def test_a_batch_is_answered_by_a_batch(speaking_as: As, site: str) -> Non
     assert [(msa[2].value, msa[1].value) for msa in answers] == [("1", "AA"), ("2", "AE"), ("3", "AR")]
 
 
+async def test_the_position_of_a_batch_is_the_highest_of_its_messages(speaking_as: As, site: str) -> None:
+    subject = await screened(speaking_as(Role.COORDINATOR, site), site)
+    lis = speaking_as(Role.LAB, site)
+    known, new = oru(subject=subject, control_id="1"), oru(subject=subject, control_id="2")
+    before = position_of(await send(lis, known))
+    assert position_of(await send(lis, new + known)) > before
+
+
 async def test_a_batch_that_lost_a_message_on_the_way_is_taken_and_told_so(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
     subject = await screened(staff, site)

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Header, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle
+from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle, require_own_key
 from shared.identity import Actor, Role
 from shared.json_body import ExactJsonRoute
 from shared.problems import FORBIDDEN, NOT_YET_PROJECTED, UNAUTHENTICATED
@@ -68,6 +68,11 @@ class Call:
     def require_subject(self, subject: str) -> None:
         """Raise FORBIDDEN unless the actor may act for the subject's site."""
         self.actor.require_site(site_of(subject))
+
+    async def require_own_key(self) -> None:
+        """Raise KEY_REUSED where the key was another request's. A request of several commands asks before the first."""
+        if self.key is not None:
+            await require_own_key(self.runtime.log, self.key)
 
     async def handle(self, decider: Decider[C, S], command: C, *, part: int | None = None) -> Outcome:
         """Decide and record the command in the name of the caller; the answer bears its `Log-Position`.

@@ -93,18 +93,18 @@ class Call:
         """
         deadline = asyncio.get_running_loop().time() + self.runtime.settings.read_wait_s
         engine = self.runtime.engine.execution_options(isolation_level="REPEATABLE READ")
-        async with engine.connect() as connection:
-            while True:
+        while True:
+            async with engine.connect() as connection:
                 position = await read_progress(connection, projection.progress, projection.name)
                 if position >= self.at_least:
-                    break
-                await connection.rollback()
-                if asyncio.get_running_loop().time() > deadline:
-                    raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=position)
-                await asyncio.sleep(POLL_S)
-            self.response.headers[LOG_POSITION] = str(position)
-            async with AsyncSession(bind=connection) as session:
-                yield session
+                    self.response.headers[LOG_POSITION] = str(position)
+                    async with AsyncSession(bind=connection) as session:
+                        yield session
+                    return
+            # Whoever waits leaves the connection to others.
+            if asyncio.get_running_loop().time() > deadline:
+                raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=position)
+            await asyncio.sleep(POLL_S)
 
 
 class AuthenticatedRoute(ExactJsonRoute):

@@ -28,6 +28,7 @@ from services.randomization.events import EligibilityAssessed, Sex, SubjectRando
 from services.randomization.flow import Flow, consort_flow
 from services.randomization.projections import PROJECTION, Subject
 from shared.call import Call, may_read, may_write
+from shared.chronology import OUT_OF_ORDER
 from shared.identity import Role
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import ArmCode, SiteId, SubjectId
@@ -119,12 +120,12 @@ class SubjectList(BaseModel):
     "/subjects",
     status_code=201,
     name="screenSubject",
-    responses=problem_responses(domain.SITE_FULL, WRITE_CONFLICT),
+    responses=problem_responses(domain.SITE_FULL, domain.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
 )
 async def screen_subject(body: Screening, call: SiteStaff, response: Response) -> ScreenedSubject:
     """Take a person into screening under the site's next number."""
     call.actor.require_site(body.site)
-    outcome = await call.handle(domain.SCREENING, ScreenSubject.about(body))
+    outcome = await call.handle(domain.screening(call.runtime.protocol), ScreenSubject.about(body))
     screened = recorded_event(outcome, SubjectScreened)
     response.headers["Location"] = f"/randomization/subjects/{screened.subject}"
     return ScreenedSubject(subject=screened.subject, position=outcome.position)
@@ -134,12 +135,12 @@ async def screen_subject(body: Screening, call: SiteStaff, response: Response) -
     "/subjects/{subject}/consent",
     status_code=201,
     name="obtainConsent",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT),
+    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
 )
 async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> Written:
     """Record the subject's informed consent to a version of the form."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.CONSENT, ObtainConsent.about(body, subject=subject))
+    outcome = await call.handle(domain.consent(call.runtime.protocol), ObtainConsent.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -152,6 +153,7 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
         domain.NOT_CONSENTED,
         domain.ALREADY_ENROLLED,
         WITHDRAWN,
+        OUT_OF_ORDER,
         REASON_REQUIRED,
         WRITE_CONFLICT,
     ),
@@ -181,13 +183,14 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
         domain.NOT_ELIGIBLE,
         domain.ALREADY_ENROLLED,
         WITHDRAWN,
+        OUT_OF_ORDER,
         WRITE_CONFLICT,
     ),
 )
 async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> Written:
     """Enter a consenting, eligible subject into the trial."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.ENROLMENT, EnrolSubject.about(body, subject=subject))
+    outcome = await call.handle(domain.enrolment(call.runtime.protocol), EnrolSubject.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -201,6 +204,7 @@ async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> W
         domain.NOT_ENROLLED,
         domain.OTHER_LIST,
         WITHDRAWN,
+        OUT_OF_ORDER,
         WRITE_CONFLICT,
     ),
 )
@@ -222,12 +226,12 @@ async def randomize_subject(subject: SubjectId, body: Nothing, call: SiteStaff) 
     "/subjects/{subject}/withdrawal",
     status_code=201,
     name="withdrawSubject",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT),
+    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
 )
 async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff) -> Written:
     """Record that the subject leaves the treatment or the study. Nothing that was recorded is removed."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.WITHDRAWAL, WithdrawSubject.about(body, subject=subject))
+    outcome = await call.handle(domain.withdrawal(call.runtime.protocol), WithdrawSubject.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 

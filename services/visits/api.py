@@ -46,6 +46,7 @@ from services.visits.projections import PROJECTION
 from services.visits.projections import Subject as SubjectRow
 from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, Subject, evolve, require_randomized, subject_query
 from shared.call import LOG_POSITION, Call, may_read, may_write
+from shared.chronology import OUT_OF_ORDER
 from shared.decision import CLOCK_SKEW_MAX
 from shared.events import decode
 from shared.identity import Role
@@ -67,7 +68,7 @@ SiteStaff = Annotated[Call, may_write(Role.COORDINATOR, Role.INVESTIGATOR, Role.
 Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
 Reader = Annotated[Call, may_read(*(role for role in Role if role not in {Role.LAB, Role.SYSTEM}))]
 
-OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, WRITE_CONFLICT)
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
 """What any record of this service may be refused with."""
 
 
@@ -83,6 +84,7 @@ OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, WRITE_CONFLICT)
         domain.DOSE_NOT_PLANNED,
         domain.FIRST_DOSE_MISSING,
         domain.SECOND_DOSE_NOT_ELIGIBLE,
+        domain.SECOND_DOSE_NOT_OPEN,
     ),
 )
 async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) -> InfusedProduct:
@@ -152,7 +154,9 @@ async def score_symptoms(subject: SubjectId, body: Symptoms, call: SiteStaff) ->
 async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: SiteStaff) -> Written:
     """Record that the subject was given blood."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.TRANSFUSION, RecordTransfusion.about(body, subject=subject))
+    outcome = await call.handle(
+        domain.transfusion(call.runtime.protocol), RecordTransfusion.about(body, subject=subject)
+    )
     return Written(subject=subject, position=outcome.position)
 
 
@@ -161,7 +165,13 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
     status_code=201,
     name="reportAdverseEvent",
     responses=problem_responses(
-        UNKNOWN_SUBJECT, NOT_RANDOMIZED, WRITE_CONFLICT, domain.SERIOUSNESS_INVALID, domain.ONSET_IMPLAUSIBLE, IN_FUTURE
+        UNKNOWN_SUBJECT,
+        NOT_RANDOMIZED,
+        OUT_OF_ORDER,
+        WRITE_CONFLICT,
+        domain.SERIOUSNESS_INVALID,
+        domain.ONSET_IMPLAUSIBLE,
+        IN_FUTURE,
     ),
 )
 async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:

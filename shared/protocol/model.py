@@ -169,6 +169,7 @@ class Protocol(Part):
     study_id: str
     version: Version
     title: str
+    starts_on: date
     planned_subjects: int = Field(ge=1)
     sponsor: Sponsor
     sites: Sites

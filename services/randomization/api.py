@@ -21,9 +21,10 @@ from services.randomization.commands import (
     AssessEligibility,
     Consent,
     Eligibility,
+    Enrolment,
     EnrolSubject,
-    Nothing,
     ObtainConsent,
+    Randomization,
     RandomizeSubject,
     Screening,
     ScreenSubject,
@@ -109,7 +110,7 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
         WRITE_CONFLICT,
     ),
 )
-async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> Written:
+async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) -> Written:
     """Enter a consenting, eligible subject into the trial."""
     call.require_subject(subject)
     outcome = await call.handle(domain.enrolment(call.runtime.protocol), EnrolSubject.about(body, subject=subject))
@@ -124,13 +125,13 @@ async def enrol_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> W
         UNKNOWN_SUBJECT,
         domain.ALREADY_RANDOMIZED,
         domain.NOT_ENROLLED,
-        domain.OTHER_LIST,
+        domain.ALLOCATION_LIST_DIFFERS,
         WITHDRAWN,
         OUT_OF_ORDER,
         WRITE_CONFLICT,
     ),
 )
-async def randomize_subject(subject: SubjectId, body: Nothing, call: SiteStaff) -> AllocatedArm:
+async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteStaff) -> AllocatedArm:
     """Allocate the subject to an arm: the next slot of its stratum, given once and never taken back."""
     call.require_subject(subject)
     rules = domain.allocation(call.runtime.protocol, call.runtime.keys.randomization_seed())

@@ -48,7 +48,9 @@ NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found elig
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
 ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has been randomized already.")
-OTHER_LIST = refusal("allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations.")
+ALLOCATION_LIST_DIFFERS = refusal(
+    "allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations."
+)
 
 LAST_SCREENING_NUMBER = 999
 """Subject ids are SITE-NNN."""
@@ -253,7 +255,7 @@ def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state:
     ratio = {arm.code: arm.ratio for arm in protocol.arms}
     listed = tuple(islice(arms(seed, subject.stratum, protocol.allocation.block_sizes, ratio), len(given) + 1))
     if listed[:-1] != given:
-        raise OTHER_LIST()
+        raise ALLOCATION_LIST_DIFFERS()
     slot = len(given)
     return [
         SubjectRandomized(

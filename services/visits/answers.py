@@ -10,10 +10,10 @@ from pydantic import BaseModel, Field
 from services.visits.calendar import Calendar
 from services.visits.events import (
     AdverseEventReported,
-    Ground,
     LineageStatus,
     OverallResponse,
     ProductInfused,
+    StatusReason,
     SubjectEvaluated,
 )
 from services.visits.schedule import ItemState, State
@@ -86,7 +86,7 @@ class SecondDose(BaseModel):
 
     subject: SubjectId
     state: SecondDoseState
-    because: list[Ground]
+    because: list[StatusReason]
 
 
 class ItemWindow(BaseModel):

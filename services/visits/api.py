@@ -230,7 +230,7 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     known = await subject_in_log(call, subject)
     require_randomized(known)
     decision = second_dose.second_dose_of(protocol, known, protocol.civil_date(call.runtime.clock(), site_of(subject)))
-    return SecondDose(subject=subject, state=decision.state, because=list(second_dose.grounds(decision)))
+    return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
 
 
 @router.get(

@@ -29,7 +29,7 @@ from services.visits.events import (
 )
 from services.visits.schedule import safety_looks, symptom_item
 from services.visits.second_dose import NEEDS as SECOND_DOSE_NEEDS
-from services.visits.second_dose import conclusion, grounds, second_dose_of
+from services.visits.second_dose import conclusion, second_dose_of, status_reasons
 from services.visits.subject import (
     FIRST,
     OTHER_TREATMENT,
@@ -117,7 +117,7 @@ def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subjec
         raise FIRST_DOSE_MISSING()
     decision = second_dose_of(protocol, subject, protocol.civil_date(command.at, subject.site))
     if decision.state != "eligible":
-        because = [ground.model_dump() for ground in grounds(decision)]
+        because = [reason.model_dump() for reason in status_reasons(decision)]
         raise SECOND_DOSE_NOT_ELIGIBLE(state=decision.state, because=because)
     return conclusion(command.subject, subject, decision)
 

@@ -91,8 +91,8 @@ async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) ->
 
     decision = await get(investigator, f"{path}/second-dose", evaluation["position"])
     assert decision["state"] == "eligible"
-    assert {ground["code"] for ground in decision["because"]} == {"hi-e-confirmed"}
-    assert {ground["position"] for ground in decision["because"]} == {
+    assert {reason["code"] for reason in decision["because"]} == {"hi-e-confirmed"}
+    assert {reason["position"] for reason in decision["because"]} == {
         evaluation["position"],
         *evaluation["inputs"],
     }
@@ -147,7 +147,7 @@ async def test_an_adverse_event_that_bars_a_second_dose_is_heeded_at_once(speaki
     await post(investigator, f"{path}/adverse-events", event)
     await refused(investigator, f"{path}/infusions", infusion(2), 409, "second-dose-not-eligible")
     (taken_back,) = await trail(admin, subject, "second-dose-ineligible")
-    assert {ground["code"] for ground in taken_back["data"]["because"]} == {
+    assert {reason["code"] for reason in taken_back["data"]["because"]} == {
         "severe-infusion-reaction",
         "related-serious-adverse-event",
     }

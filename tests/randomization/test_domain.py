@@ -129,7 +129,9 @@ def test_slots_are_used_in_the_order_of_the_stratums_own_list() -> None:
 def test_a_host_with_another_seed_allocates_nothing() -> None:
     first = next(arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1}))
     other = {"MSC": "CSA", "CSA": "MSC"}[first]
-    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(domain.OTHER_LIST)
+    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(
+        domain.ALLOCATION_LIST_DIFFERS
+    )
 
 
 def test_a_subject_is_randomized_once() -> None:

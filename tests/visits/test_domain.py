@@ -9,7 +9,7 @@ import pytest
 
 from services.visits import domain
 from services.visits.commands import CheckInfusionSafety, DoseCiclosporin, RecordTransfusion
-from services.visits.events import Ground, InfusionSafetyChecked, SecondDoseEligible, SecondDoseIneligible
+from services.visits.events import InfusionSafetyChecked, SecondDoseEligible, SecondDoseIneligible, StatusReason
 from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT
 from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
@@ -52,7 +52,7 @@ TRANSFUSE = RecordTransfusion(subject=S, component="RBC", units=2, haemoglobin_b
 RESPONDER = happened(*MSC, infused(), At(evaluated(), 93))
 """Positions: screened 1, randomized 2, infused 3, evaluated 4."""
 
-ELIGIBLE = SecondDoseEligible(subject=S, site="01", because=(Ground(code="hi-e-confirmed", position=4),))
+ELIGIBLE = SecondDoseEligible(subject=S, site="01", because=(StatusReason(code="hi-e-confirmed", position=4),))
 
 
 class TestInfusion:
@@ -143,7 +143,7 @@ class TestSecondInfusion:
         )
 
     def test_an_eligibility_that_was_taken_back_opens_no_second_dose(self) -> None:
-        taken_back = SecondDoseIneligible(subject=S, site="01", because=(Ground(code="progression", position=6),))
+        taken_back = SecondDoseIneligible(subject=S, site="01", because=(StatusReason(code="progression", position=6),))
         history = happened(*RESPONDER, ELIGIBLE, At(evaluated(progression=True, response="PD"), 96), taken_back)
         given_signed(*history).when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE, because=[{"code": "progression", "position": 6}]

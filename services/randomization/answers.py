@@ -23,7 +23,6 @@ Status = Literal[
     "completed",
     "withdrawn",
     "died",
-    "lost",
 ]
 
 
@@ -90,6 +89,7 @@ class SubjectDetail(BaseModel):
     treated_at: datetime | None
     evaluated_at: datetime | None
     completed_at: datetime | None
+    died_at: datetime | None
     withdrawn_from_treatment_at: datetime | None
     withdrawn_from_study_at: datetime | None
 
@@ -118,7 +118,7 @@ class ArmFlow(BaseModel):
     allocated: int
     received: Annotated[int, Field(description="Started the allocated treatment.")]
     not_received: int
-    discontinued: Annotated[int, Field(description="Left the treatment or the study.")]
+    discontinued: Annotated[int, Field(description="Left the treatment or the study, or died in it.")]
     analysed: Annotated[int, Field(description="Evaluated at least once after the start.")]
 
 

@@ -38,7 +38,9 @@ def _arm_flow(subjects: Collection[Subject]) -> ArmFlow:
         received=received,
         not_received=len(subjects) - received,
         discontinued=sum(
-            subject.withdrawn_from_treatment_at is not None or subject.withdrawn_from_study_at is not None
+            subject.withdrawn_from_treatment_at is not None
+            or subject.withdrawn_from_study_at is not None
+            or subject.status == "died"
             for subject in subjects
         ),
         analysed=sum(subject.evaluated_at is not None for subject in subjects),

@@ -240,10 +240,6 @@ class Protocol(Part):
                 raise LookupError(f"{levels[factor.name]!r} is no level of {factor.name}")
         return "|".join(levels[factor.name] for factor in self.allocation.strata)
 
-    def failed_criteria(self, facts: Mapping[str, Fact]) -> tuple[str, ...]:
-        """The codes of the eligibility criteria that a subject fails; none means eligible."""
-        return failed(self.eligibility.criteria, facts)
-
     def failed_release(self, lot: Mapping[str, Fact]) -> tuple[str, ...]:
         """The codes of the release criteria that a lot fails; none means it may be infused."""
         return failed(self.dose.release.criteria, lot) if self.dose else ()

@@ -289,6 +289,20 @@ async def test_an_adverse_event_says_by_when_it_is_to_be_reported(speaking_as: A
     await refused(staff, f"/visits/subjects/{subject}/symptoms", SCORES | {"week": 1}, 409, "subject-withdrawn")
 
 
+async def test_who_dies_has_that_status_and_is_counted_as_discontinued(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC", ago(3))
+    death = {"term": "Cardiac arrest", "grade": 5, "serious": True, "related": False, "aware_at": ago(1)}
+    death |= {"seriousness_criteria": ["death"], "occurred_at": ago(2)}
+    position = (await post(staff, f"/visits/subjects/{subject}/adverse-events", death))["position"]
+    detail = await get(staff, f"/randomization/subjects/{subject}", position)
+    assert (detail["status"], detail["died_at"][:10]) == ("died", ago(2)[:10])
+    found = await get(staff, "/randomization/subjects", position, site=site, status="died")
+    assert [item["subject"] for item in found["items"]] == [subject]
+    flow = await get(staff, "/randomization/flow", position)
+    assert flow["arms"]["MSC"]["discontinued"] == 1
+
+
 async def test_what_cannot_have_happened_on_its_day_is_refused(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
     subject = await randomized(staff, site, "MSC", ago(3))

@@ -36,5 +36,11 @@ def test_the_allocated_are_those_who_received_and_those_who_did_not() -> None:
     assert flow.randomized == msc.allocated + csa.allocated
 
 
+def test_who_died_in_the_study_discontinued_it_and_who_died_after_it_did_not() -> None:
+    died = subject(eligible=True, arm="MSC", treated_at=DAY_0, died_at=DAY_0, status="died")
+    died_later = subject(eligible=True, arm="MSC", treated_at=DAY_0, died_at=DAY_0, status="completed")
+    assert consort_flow([died, died_later], ["MSC"]).arms["MSC"].discontinued == 1
+
+
 def test_an_arm_without_subjects_is_shown() -> None:
     assert consort_flow([], ["MSC", "CSA"]).arms.keys() == {"MSC", "CSA"}

@@ -29,7 +29,6 @@ from services.audit.questions import (
     Position,
     Size,
     about_subject,
-    events_at,
     export_lines,
     find,
     reached,
@@ -86,7 +85,7 @@ async def list_events(
     wanted = Filter(subject, site, type, actor, recorded_from, recorded_to)
     async with call.read(PROJECTION) as session:
         positions = await find(session, wanted, call.actor, after, limit + 1)
-    page = EventPage.of(await events_at(call.runtime.log, positions), limit)
+    page = EventPage.of(await call.runtime.log.at(positions), limit)
     call.response.headers["Vary"] = "Accept"
     if page.next is not None:
         query = request.url.include_query_params(after=page.next).query
@@ -102,7 +101,7 @@ async def get_event(position: Position, call: Reader) -> EventDetail:
     """One event with the exact text of its record, and the signatures over it."""
     log = call.runtime.log
     async with call.read(PROJECTION):
-        stored = next(iter(await events_at(log, [position])), None)
+        stored = next(iter(await log.at([position])), None)
     if stored is None:
         raise domain.UNKNOWN_POSITION()
     domain.require_visible(call.actor, frozenset(stored.tags))
@@ -226,7 +225,7 @@ async def export_log(
 async def sign_records(body: Signing, call: Signatory, response: Response) -> SignedRecords:
     """Sign records in the caller's name, within five minutes of having authenticated (21 CFR 11.50, 11.200)."""
     command = SignRecords.about(body)
-    stored = await events_at(call.runtime.log, sorted(set(command.positions)))
+    stored = await call.runtime.log.at(command.positions)
     rules = domain.signing(call.actor, {each.position: domain.logged(each) for each in stored})
     outcome = await call.handle(rules, command)
     response.headers["Location"] = f"/audit/signatures/{outcome.position}"
@@ -238,7 +237,7 @@ async def get_signature(position: Position, call: Reader) -> Signature:
     """A signature: printed name, time, meaning, and whether what was signed still stands or was changed since."""
     log = call.runtime.log
     async with call.read(PROJECTION):
-        stored = next(iter(await events_at(log, [position])), None)
+        stored = next(iter(await log.at([position])), None)
     found = await signature(log, stored) if stored is not None else None
     if stored is None or found is None:
         raise domain.UNKNOWN_SIGNATURE()

@@ -6,7 +6,7 @@ The index says where events stand; what they say comes from the log itself, byte
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -27,9 +27,6 @@ from shared.eventstore.model import EventLog, Query, QueryItem, StoredEvent
 from shared.identity import Actor
 from shared.projection import read_progress
 from shared.protocol.language import SiteId, SubjectId
-
-NEIGHBOURS_MAX = 16
-"""Events that are read and passed over, rather than asking the log once more."""
 
 CHUNK_BYTES = 64 * 1024
 
@@ -95,28 +92,6 @@ async def find(session: AsyncSession, wanted: Filter, actor: Actor, after: int, 
     return list((await session.exec(question)).all())
 
 
-async def events_at(log: EventLog, positions: Sequence[int]) -> list[StoredEvent]:
-    """The events at some positions, given in order; those that the log does not hold are left out."""
-    events: list[StoredEvent] = []
-    for run in _runs(positions):
-        wanted = set(run)
-        read = await log.read(after=run[0] - 1, limit=run[-1] - run[0] + 1)
-        events += [stored for stored in read.events if stored.position in wanted]
-    return events
-
-
-def _runs(positions: Sequence[int]) -> Iterator[list[int]]:
-    """The positions in groups that stand near each other."""
-    run: list[int] = []
-    for position in positions:
-        if run and position - run[-1] > NEIGHBOURS_MAX:
-            yield run
-            run = []
-        run.append(position)
-    if run:
-        yield run
-
-
 def about_subject(subject: str) -> Query:
     """Everything that any service has recorded about a subject."""
     return Query((QueryItem(tags=(f"subject:{subject}",)),))
@@ -136,7 +111,7 @@ async def signature(log: EventLog, stored: StoredEvent) -> Signature | None:
     if not isinstance(event, RecordsSigned):
         return None
     item = EventItem.of(stored)
-    signed = [logged(each) for each in await events_at(log, [record.position for record in event.records])]
+    signed = [logged(each) for each in await log.at([record.position for record in event.records])]
     changes = superseding(signed, await _recorded_since(log, stored.position, signed))
     return Signature.of(
         event,

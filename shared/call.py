@@ -12,11 +12,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request, Response, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import Depends, Header, Request, Response
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle
+from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle, require_own_key
 from shared.identity import Actor, Role
 from shared.json_body import ExactJsonRoute
 from shared.problems import FORBIDDEN, NOT_YET_PROJECTED, UNAUTHENTICATED
@@ -29,8 +28,11 @@ LOG_POSITION = "Log-Position"
 POLL_S = 0.01
 EVERY_ROLE = tuple(role for role in Role if role is not Role.SYSTEM)
 
-_bearer = HTTPBearer(auto_error=False, description="A token of the trial's issuer (see `marrow token`).")
-Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token of the trial's issuer (see `marrow token`)."}
+}
+"""How a caller proves who it is (OpenAPI 3.1 §4.8.27)."""
+
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -66,6 +68,11 @@ class Call:
     def require_subject(self, subject: str) -> None:
         """Raise FORBIDDEN unless the actor may act for the subject's site."""
         self.actor.require_site(site_of(subject))
+
+    async def require_own_key(self) -> None:
+        """Raise KEY_REUSED where the key was another request's. A request of several commands asks before the first."""
+        if self.key is not None:
+            await require_own_key(self.runtime.log, self.key)
 
     async def handle(self, decider: Decider[C, S], command: C, *, part: int | None = None) -> Outcome:
         """Decide and record the command in the name of the caller; the answer bears its `Log-Position`.
@@ -103,25 +110,27 @@ class Call:
 class AuthenticatedRoute(ExactJsonRoute):
     """A route that looks at the token before it reads the body: who has none learns nothing and costs nothing."""
 
+    def __init__(self, *arguments: Any, openapi_extra: dict[str, Any] | None = None, **options: Any) -> None:  # noqa: ANN401 (the framework's own)
+        documented = {"security": [{"bearer": []}], **(openapi_extra or {})}
+        super().__init__(*arguments, openapi_extra=documented, **options)
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def handle_authenticated(request: Request) -> Response:
-            credentials = await _bearer(request)
-            if credentials is None:
+            scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+            if scheme.lower() != "bearer":
                 raise UNAUTHENTICATED(headers=CHALLENGE)
             runtime: Runtime = request.app.state.runtime
-            await runtime.verifier.verify(credentials.credentials)
+            request.state.actor = await runtime.verifier.verify(token.strip())
             return await handler(request)
 
         return handle_authenticated
 
 
-async def _actor(request: Request, credentials: HTTPAuthorizationCredentials | None, roles: frozenset[Role]) -> Actor:
-    if credentials is None:
-        raise UNAUTHENTICATED(headers=CHALLENGE)
-    runtime: Runtime = request.app.state.runtime
-    actor = await runtime.verifier.verify(credentials.credentials)
+def _actor(request: Request, roles: frozenset[Role]) -> Actor:
+    """The caller, whom the route has authenticated; raises FORBIDDEN unless in one of the roles."""
+    actor: Actor = request.state.actor
     if actor.role not in roles:
         raise FORBIDDEN(f"The role {actor.role.value} may not do this.")
     return actor
@@ -131,10 +140,8 @@ def may_write(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
     """The dependency of a route that records: the caller must bear one of the roles."""
     allowed = frozenset(roles)
 
-    async def write_call(
-        request: Request, response: Response, credentials: Credentials = None, idempotency_key: IdempotencyKey = None
-    ) -> Call:
-        actor = await _actor(request, credentials, allowed)
+    async def write_call(request: Request, response: Response, idempotency_key: IdempotencyKey = None) -> Call:
+        actor = _actor(request, allowed)
         key = None
         if idempotency_key is not None:
             target = f"{request.method} {request.url.path}?{request.url.query}".encode()
@@ -148,10 +155,8 @@ def may_read(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
     """The dependency of a route that answers a question: the caller must bear one of the roles (default: any)."""
     allowed = frozenset(roles or EVERY_ROLE)
 
-    async def read_call(
-        request: Request, response: Response, credentials: Credentials = None, log_position: AtLeastPosition = 0
-    ) -> Call:
-        actor = await _actor(request, credentials, allowed)
+    async def read_call(request: Request, response: Response, log_position: AtLeastPosition = 0) -> Call:
+        actor = _actor(request, allowed)
         return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position)
 
     return Depends(read_call)

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -106,10 +106,14 @@ class Decider(Generic[C, S]):
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """An Idempotency-Key of one caller, and the digest of the request that it was sent with."""
+    """An Idempotency-Key of one caller, and the digest of the request that it was sent with.
+
+    `number` is that of one of the several commands that a single request carries, None for the only one.
+    """
 
     id: str
     digest: str
+    number: int | None = None
 
     @classmethod
     def of(cls, actor: Actor, key: str, *request: bytes) -> RequestKey:
@@ -117,12 +121,18 @@ class RequestKey:
         return cls(hashlib.sha256(f"{actor.id}\0{key}".encode()).hexdigest()[:32], digest)
 
     @property
-    def tag(self) -> str:
+    def request_tag(self) -> str:
+        """Borne by all that was recorded under the key: the first such event says whose request it is."""
         return f"key:{self.id}"
+
+    @property
+    def tag(self) -> str:
+        """Borne by what this command of the request recorded."""
+        return self.request_tag if self.number is None else f"{self.request_tag}.{self.number}"
 
     def part(self, number: int) -> RequestKey:
         """The key of one of the several commands that a single request carries."""
-        return RequestKey(f"{self.id}.{number}", self.digest)
+        return replace(self, number=number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +197,14 @@ async def _attempt(
 ) -> Outcome:
     """Read, fold, decide and append once. Raises AppendConflict when somebody else was faster."""
     key = provenance.key
-    query = boundary if key is None else boundary | Query((QueryItem(tags=(key.tag,)),))
-    read = await log.read(query)
-    if key is not None and (earlier := _recorded_under(key, read.events)):
-        return Outcome(earlier, earlier[-1].position, replayed=True)
+    read = await log.read(boundary if key is None else boundary | _bearing(key.tag))
+    condition = boundary
+    if key is not None:
+        if earlier := _recorded_under(key, read.events):
+            return Outcome(earlier, earlier[-1].position, replayed=True)
+        if key.number is not None:
+            await require_own_key(log, key)  # read after the boundary: what comes later yet is a conflict
+        condition = boundary | _bearing(key.request_tag)
     state = decider.initial(command)
     for stored in read.events:
         state = decider.evolve(state, decode(stored))
@@ -198,25 +212,43 @@ async def _attempt(
     if not events:
         return Outcome((), read.head)
     new = [_new_event(event, command, provenance) for event in events]
-    stored_events = await log.append(new, AppendCondition(query, after=read.head))
+    stored_events = await log.append(new, AppendCondition(condition, after=read.head))
     return Outcome(tuple(decode(stored) for stored in stored_events), stored_events[-1].position)
 
 
+async def require_own_key(log: EventLog, key: RequestKey) -> None:
+    """Raise KEY_REUSED where another request has recorded something under the key.
+
+    A request of several commands asks before the first of them, so that it is refused as a whole.
+    """
+    first = await log.read(_bearing(key.request_tag), limit=1)
+    _require_same_request(key, first.events)
+
+
+def _bearing(tag: str) -> Query:
+    return Query((QueryItem(tags=(tag,)),))
+
+
 def _recorded_under(key: RequestKey, known: Sequence[StoredEvent]) -> tuple[Recorded, ...]:
-    """What the same request recorded before; empty when it is new.
+    """What the same request recorded before; empty when it is new. Raises KEY_REUSED."""
+    earlier = [stored for stored in known if key.tag in stored.tags]
+    _require_same_request(key, earlier)
+    return tuple(decode(stored) for stored in earlier)
+
+
+def _require_same_request(key: RequestKey, earlier: Sequence[StoredEvent]) -> None:
+    """Raise KEY_REUSED where these events were recorded under the key by another request.
 
     The digest is compared before anything is decoded: under a reused key may stand an event of another service, whose
     class this process does not know.
     """
-    earlier = [stored for stored in known if key.tag in stored.tags]
     if earlier and orjson.loads(earlier[0].record)["key"]["digest"] != key.digest:
         raise KEY_REUSED()
-    return tuple(decode(stored) for stored in earlier)
 
 
 def _new_event(event: Event, command: Command, provenance: Provenance) -> NewEvent:
     key = provenance.key
-    tags = event.tags() if key is None else (*event.tags(), key.tag)
+    tags = event.tags() if key is None else tuple(dict.fromkeys((*event.tags(), key.request_tag, key.tag)))
     document: dict[str, Any] = {
         "id": uuid4().hex,
         "type": event.name,

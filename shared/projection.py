@@ -8,12 +8,12 @@ reflects, in one transaction. Any number of processes may run one; the row of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 import structlog
@@ -27,7 +27,7 @@ from shared.clock import Clock
 from shared.events import Event, Recorded, decode
 from shared.eventstore.model import EVERYTHING, EventLog, Query, QueryItem, StoredEvent
 
-REBUILD_BATCH = 5000
+REBUILD_BATCH = 500
 RETRY_AFTER_S = 0.5
 
 POSITION = Gauge("marrow_projection_position", "Log position that a read model reflects.", ["projection"])
@@ -111,7 +111,13 @@ def _by_table(changes: Changes) -> dict[Table, list[tuple[tuple[Any, ...], dict[
 
 
 Apply = Callable[[Rows, Recorded], None]
-WriteStored = Callable[[AsyncConnection, Sequence[StoredEvent]], Awaitable[None]]
+Write = Callable[[AsyncConnection], Coroutine[Any, Any, None]]
+
+
+class WriteStored(Protocol):
+    """Writes what events change, inside the transaction of the connection."""
+
+    async def __call__(self, connection: AsyncConnection, events: Sequence[StoredEvent]) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -138,15 +144,15 @@ class Projection:
             return EVERYTHING
         return Query((QueryItem(types=tuple(event.name for event in self.events)),))
 
-    async def write(self, connection: AsyncConnection, events: Sequence[StoredEvent]) -> None:
-        """Write what a batch of events changes, inside the caller's transaction."""
+    def changes(self, events: Sequence[StoredEvent]) -> Write:
+        """What a batch of events changes, ready to be written inside a transaction."""
+        if self.write_stored is not None:
+            return partial(self.write_stored, events=events)
+        rows = Rows()
         if self.apply is not None:
-            rows = Rows()
             for stored in events:
                 self.apply(rows, decode(stored))
-            await rows.write(connection)
-        if self.write_stored is not None:
-            await self.write_stored(connection, events)
+        return rows.write
 
 
 class Projector:
@@ -188,7 +194,7 @@ class Projector:
                 events = [stored for stored in result.events if stored.position > reached]
                 after = max(result.head, reached)
                 if after > reached:
-                    await self._projection.write(connection, events)
+                    await self._projection.changes(events)(connection)
                     await write_progress(connection, self._projection.progress, self._projection.name, after)
             self._observe(events, after)
 
@@ -220,9 +226,18 @@ async def rebuild(projection: Projection, log: EventLog, engine: AsyncEngine) ->
             if table is not projection.progress:
                 await connection.execute(delete(table))
         position = 0
-        async for events, head in _pages(projection.query, log):
-            await projection.write(connection, events)
-            position = head
+        writing: asyncio.Task[None] | None = None
+        try:
+            async for events, head in _pages(projection.query, log):
+                # These are made while the database is still writing those of the page before.
+                changes = projection.changes(events)
+                if writing is not None:
+                    await writing
+                writing = asyncio.create_task(changes(connection))
+                position = head
+        finally:
+            if writing is not None:
+                await writing
         await write_progress(connection, projection.progress, projection.name, position)
     return position, perf_counter() - started
 

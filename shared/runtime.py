@@ -6,6 +6,7 @@ This is the composition root: the only place that chooses a clock, opens the dat
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -72,6 +73,11 @@ async def open_runtime(
         stack.push_async_callback(engine.dispose)
         pool = AsyncConnectionPool(connection_info(url), min_size=1, max_size=2, open=False)
         await stack.enter_async_context(pool)
+        # What stands by now lives as long as the process. To look through it for garbage would stop every request for
+        # a tenth of a second, again and again.
+        gc.collect()
+        gc.freeze()
+        stack.callback(gc.unfreeze)
         yield Runtime(
             settings=settings,
             clock=clock,

@@ -28,7 +28,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import problems
-from shared.call import LOG_POSITION, AuthenticatedRoute
+from shared.call import LOG_POSITION, SECURITY_SCHEMES, AuthenticatedRoute
 from shared.decision import Outcome
 from shared.events import Event
 from shared.eventstore.model import LogSaturated, LogUnavailable
@@ -307,13 +307,15 @@ _BY_STATUS: dict[int, Refusal] = {
 
 
 def _describe_problems(application: FastAPI) -> None:
-    """The OpenAPI document shows problem documents, not the framework's own error shapes."""
+    """The OpenAPI document shows tokens and problem documents as they are, not the framework's own error shapes."""
     describe = application.openapi
 
     def openapi() -> dict[str, Any]:
         if application.openapi_schema is None:
             document = describe()
-            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            components = document.setdefault("components", {})
+            components["securitySchemes"] = SECURITY_SCHEMES
+            schemas = components.setdefault("schemas", {})
             schemas["ProblemDocument"] = ProblemDocument.model_json_schema()
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)

@@ -75,9 +75,9 @@ class Incidents:
         return self._nobody if is_mistyped else self._subject
 
     async def release(self, on: date) -> None:
-        """The coordinator finds out whose the held count is, and releases it."""
+        """The coordinator finds out whose the quarantined count is, and releases it."""
         coordinator = self._team.coordinator
-        held = await self._client.get(
+        quarantine = await self._client.get(
             coordinator, "/labs/quarantine", at_least=self._client.position, site=self._team.site
         )
         body = {
@@ -85,7 +85,7 @@ class Incidents:
             "subject": self._subject,
             "occurred_at": self._team.at(on, 9),
         }
-        await self._client.post(coordinator, f"/labs/quarantine/{held['items'][-1]['id']}/release", body)
+        await self._client.post(coordinator, f"/labs/quarantine/{quarantine['items'][-1]['id']}/release", body)
 
     async def _serious_event(self, on: date) -> None:
         await self._adverse_event("Lung infection", 3, on, related=True, seriousness=["hospitalisation"])
@@ -113,7 +113,7 @@ class Incidents:
         await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
 
     async def _report_on_a_stranger(self, on: date) -> None:
-        """A report on somebody who is not in the trial is held, and another under the same message number refused."""
+        """A report on somebody who is not in the trial is quarantined, another under the same number is refused."""
         laboratory = self._team.laboratory
         specimen = {"HGB": "102", "PLT": "187"}
         message = laboratory.oru(self._person, self._nobody, laboratory.order(), specimen, collected_on=on)

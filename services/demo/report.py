@@ -29,7 +29,7 @@ class Facts:
     """All that is printed."""
 
     flow: dict[str, Any]
-    held: Sequence[dict[str, Any]]
+    quarantined: Sequence[dict[str, Any]]
     checkpoint: str
     vkey: str
     evidence: Evidence
@@ -50,7 +50,7 @@ def print_report(console: Console, facts: Facts, protocol: Protocol, home: DemoH
     console.print(_flow(facts.flow))
     console.print(_responses(facts.evidence, protocol))
     console.print(_second_doses(facts.evidence))
-    console.print(_refused(played, facts.held))
+    console.print(_refused(played, facts.quarantined))
     console.print(_events(facts.evidence))
     if found := names_found(home.export, played.names_sent):
         raise DemoError(f"The log holds names that the laboratories sent: {', '.join(found)}.")
@@ -110,14 +110,14 @@ def _second_doses(evidence: Evidence) -> Table:
     return table
 
 
-def _refused(played: Played, held: Sequence[dict[str, Any]]) -> Table:
-    table = Table(title="What was refused, and what is held", title_justify="left")
+def _refused(played: Played, quarantined: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title="What was refused, and what is quarantined", title_justify="left")
     table.add_column("what was tried")
     table.add_column("answer")
     for each in played.refused:
         table.add_row(each.what, each.code)
-    for message in held:
-        table.add_row("a laboratory's message", f"held: {message['reason']}")
+    for message in quarantined:
+        table.add_row("a laboratory's message", f"quarantined: {message['reason']}")
     return table
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Literal
 
 from services.labs.er7 import Delimiters, Segment
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location
@@ -106,7 +107,9 @@ def acknowledge_batch(
 ) -> str:
     """One batch that holds the ACK of every message, in their order; inside a file where a file was sent.
 
-    A batch is answered by a batch: senders wait for one response, not for one to each message.
+    A batch is answered by a batch: senders wait for one response, not for one to each message. A trailer that counted
+    otherwise than what arrived is told so in the comment of the answer's own (BTS-2, FTS-2): it is the fault of no
+    message, and each is acknowledged as if it had come alone.
     """
     sent_header = transmission.batch_header or transmission.file_header
     delimiters = sent_header.delimiters if sent_header else _DEFAULT_DELIMITERS
@@ -116,11 +119,16 @@ def acknowledge_batch(
         return [*_mirrored(sent_header, name, delimiters, at), "", "", "", delimiters.escape_text(control_id), sent_id]
 
     batch_head = _written([header("BHS")], delimiters)
-    batch_tail = _written([["BTS", str(len(acknowledgments))]], delimiters)
+
+    def trailer(name: Literal["BTS", "FTS"], count: int) -> list[str]:
+        comment = "; ".join(str(each) for each in transmission.miscounts if each.trailer == name)
+        return [name, str(count), delimiters.escape_text(comment)]
+
+    batch_tail = _written([trailer("BTS", len(acknowledgments))], delimiters)
     batch = batch_head + "".join(acknowledgments) + batch_tail
     if transmission.file_header is None:
         return batch
-    return _written([header("FHS")], delimiters) + batch + _written([["FTS", "1"]], delimiters)
+    return _written([header("FHS")], delimiters) + batch + _written([trailer("FTS", 1)], delimiters)
 
 
 def _mirrored(sent: Segment | None, name: str, delimiters: Delimiters, at: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""The laboratory service over HTTP: reports in JSON, messages of HL7 v2, results by subject, and what is held."""
+"""The laboratory service over HTTP: reports in JSON, messages of HL7 v2, results by subject, the quarantine."""
 
 from __future__ import annotations
 
@@ -9,20 +9,28 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Body, Query, Request, Response
 from fastapi import Path as InPath
-from pydantic import BaseModel, Field
 
-from services.labs import domain, reception
+from services.labs import domain
+from services.labs.answers import (
+    QuarantinedItem,
+    QuarantinedList,
+    RecordedReport,
+    RefusedReport,
+    ReleasedMessage,
+    ReportOutcomes,
+    ResultItem,
+    ResultList,
+)
 from services.labs.commands import LabReport, Release
-from services.labs.events import Ground, LabReportRecorded, LabResult, ResultStatus, Sender, Source
-from services.labs.grading import Flag
+from services.labs.events import LabReportRecorded
 from services.labs.json_report import Malformed, Reports, read_report
-from services.labs.numerics import Comparator
 from services.labs.projections import PROJECTION
-from services.labs.questions import CURSOR, held_messages, results_of
+from services.labs.questions import CURSOR, quarantined_messages, results_of
+from services.labs.receive import receive, require_application
+from services.labs.release import release
 from shared.call import LOG_POSITION, Call, may_read, may_write
 from shared.clock import Instant
 from shared.decision import CLOCK_SKEW_MAX
-from shared.events import Recorded
 from shared.identity import Role
 from shared.problems import (
     IN_FUTURE,
@@ -31,10 +39,9 @@ from shared.problems import (
     UNSUPPORTED_MEDIA,
     WRITE_CONFLICT,
     Problem,
-    ProblemDocument,
     problem_responses,
 )
-from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId
+from shared.protocol.language import AnalyteCode, SiteId, SubjectId
 from shared.service import Service, create_service, service_router
 
 router = service_router("labs")
@@ -48,141 +55,35 @@ HL7_MEDIA_TYPES = ("application/hl7-v2", "application/hl7-v2+er7", "x-applicatio
 HL7_ANSWER = "application/hl7-v2; charset=utf-8"
 
 
-class RecordedResult(BaseModel):
-    """One version of a result, in the analyte's canonical unit, graded by CTCAE and flagged against its range."""
-
-    code: AnalyteCode
-    value: Measurement | None
-    unit: str
-    grade: int | None
-    flag: Flag | None
-    status: ResultStatus
-    version: int
-    current: Annotated[bool, Field(description="False where a weightier version stood already.")]
-    discrepancy: Annotated[bool, Field(description="A final value that changed without being called a correction.")]
-
-
-class RecordedReport(BaseModel):
-    """A report that was recorded, now or when it was sent before."""
-
-    status: Literal[201] = 201
-    report: Annotated[str, Field(description="The report's own number, made of its sender and message id.")]
-    message_id: str
-    subject: SubjectId
-    position: int
-    results: list[RecordedResult]
-
-
-class RefusedReport(BaseModel):
-    """A report of several that was not recorded, and why."""
-
-    status: int
-    index: Annotated[int, Field(description="Its place in the request, from 0.")]
-    message_id: str | None
-    problem: ProblemDocument
-
-
-class TakenIn(BaseModel):
-    """What became of each report, in the order of the request."""
-
-    reports: list[RecordedReport | RefusedReport]
-
-
-class ReleasedMessage(BaseModel):
-    """What was recorded of a held message."""
-
-    id: int
-    position: int
-    reports: list[RecordedReport]
-
-
-class SentValue(BaseModel):
-    """Code, value and unit as the laboratory wrote them."""
-
-    code: str
-    value: str | None
-    unit: str
-
-
-class ResultItem(BaseModel):
-    """One version of a result, as the read model knows it."""
-
-    code: AnalyteCode
-    value: Measurement | None
-    unit: str
-    comparator: Comparator | None
-    collected_at: datetime
-    reported_at: datetime | None
-    status: ResultStatus
-    result: Annotated[str, Field(description="What the versions of one result have in common.")]
-    version: int
-    current: bool
-    discrepancy: bool
-    reference_low: Measurement | None
-    reference_high: Measurement | None
-    grade: int | None
-    flag: Flag | None
-    position: int
-    as_sent: SentValue
-    source: Source
-    sender: Sender
-    message_id: str
-
-
-class ResultList(BaseModel):
-    """One page of results by the time of collection; `next` is the cursor of the page after, if any."""
-
-    items: list[ResultItem]
-    next: str | None
-
-
-class HeldItem(BaseModel):
-    """A held message, and why it is held. What it says stays sealed."""
-
-    id: int
-    site: SiteId
-    subject: SubjectId | None
-    source: Source
-    sender: Sender
-    message_id: str
-    held_at: datetime
-    released_at: datetime | None
-    reason: Annotated[str, Field(description="The first of the grounds, in words.")]
-    grounds: list[Ground]
-
-
-class HeldList(BaseModel):
-    """One page of held messages in the order of their arrival; `next` is the cursor of the page after, if any."""
-
-    items: list[HeldItem]
-    next: int | None
-
-
 @router.post(
     "/results",
     status_code=201,
     name="recordResults",
     responses={
-        207: {"model": TakenIn, "description": "Some of the reports were recorded, the others refused."},
+        207: {"model": ReportOutcomes, "description": "Some of the reports were recorded, the others refused."},
         **problem_responses(
             UNKNOWN_SUBJECT, domain.MESSAGE_ID_REUSED, IN_FUTURE, WRITE_CONFLICT, *domain.UNREADABLE.values()
         ),
     },
 )
-async def record_results(body: Annotated[Reports, Body()], call: Reporter, response: Response) -> TakenIn:
+async def record_results(body: Annotated[Reports, Body()], call: Reporter, response: Response) -> ReportOutcomes:
     """Record one report or several; each for itself. The same report again gets the same answer.
 
     Where none of several can be recorded, the first one's problem is the answer, and `reports` lists all outcomes.
     """
+    if len(body) > 1:
+        await call.require_own_key()
     latest = call.runtime.clock() + CLOCK_SKEW_MAX
     outcomes: list[RecordedReport | RefusedReport] = []
     problems: list[Problem] = []
     for index, report in enumerate(body):
         try:
-            outcomes.append(await _record(call, report, index, latest))
+            part = index if len(body) > 1 else None
+            outcomes.append(await _record(call, report, part, latest))
         except Problem as problem:
             problems.append(problem)
-            outcomes.append(_refused(report, index, problem))
+            message_id = None if isinstance(report, Malformed) else report.message_id
+            outcomes.append(RefusedReport.of(problem, index, message_id))
     positions = [outcome.position for outcome in outcomes if isinstance(outcome, RecordedReport)]
     if not positions:
         first = problems[0]
@@ -192,56 +93,20 @@ async def record_results(body: Annotated[Reports, Body()], call: Reporter, respo
     response.headers[LOG_POSITION] = str(max(positions))
     if problems:
         response.status_code = 207
-    return TakenIn(reports=outcomes)
+    return ReportOutcomes(reports=outcomes)
 
 
-async def _record(call: Call, report: LabReport | Malformed, index: int, latest: datetime) -> RecordedReport:
+async def _record(call: Call, report: LabReport | Malformed, part: int | None, latest: datetime) -> RecordedReport:
     if isinstance(report, Malformed):
         raise report.problem()
     call.require_subject(report.subject)
-    reception.require_application(call, report.sender.application)
+    require_application(call, report.sender.application)
     command = read_report(report, latest)
     try:
-        recorded = (await call.handle(domain.REPORT, command, part=index)).events
+        recorded = (await call.handle(domain.REPORT, command, part=part)).events
     except domain.RecordedBefore as before:
         recorded = before.earlier
-    return _recorded(recorded[0])
-
-
-def _refused(report: LabReport | Malformed, index: int, problem: Problem) -> RefusedReport:
-    return RefusedReport(
-        status=problem.refusal.status,
-        index=index,
-        message_id=None if isinstance(report, Malformed) else report.message_id,
-        problem=ProblemDocument.model_validate(problem.document()),
-    )
-
-
-def _recorded(recorded: Recorded) -> RecordedReport:
-    report = recorded.event
-    if not isinstance(report, LabReportRecorded):
-        raise TypeError(f"{report.name} is no report")
-    return RecordedReport(
-        report=report.message,
-        message_id=report.message_id,
-        subject=report.subject,
-        position=recorded.position,
-        results=[_recorded_result(result) for result in report.results],
-    )
-
-
-def _recorded_result(result: LabResult) -> RecordedResult:
-    return RecordedResult(
-        code=result.code,
-        value=result.value,
-        unit=result.unit,
-        grade=result.grade,
-        flag=result.flag,
-        status=result.status,
-        version=result.version,
-        current=result.current,
-        discrepancy=result.discrepancy,
-    )
+    return RecordedReport.of(recorded[0])
 
 
 _ER7: dict[str, Any] = {"schema": {"type": "string"}}
@@ -254,20 +119,20 @@ _ER7: dict[str, Any] = {"schema": {"type": "string"}}
     openapi_extra={"requestBody": {"required": True, "content": dict.fromkeys(HL7_MEDIA_TYPES, _ER7)}},
     responses={
         200: {
-            "description": "The acknowledgment: AA once all is recorded, AE where something is held, AR.",
+            "description": "The acknowledgment: AA once all is recorded, AE where something is quarantined, AR.",
             "content": {"application/hl7-v2": _ER7},
         },
         **problem_responses(TOO_LARGE, UNSUPPORTED_MEDIA, WRITE_CONFLICT),
     },
 )
 async def receive_messages(request: Request, call: LabSystem) -> Response:
-    """Take in ORU and OUL messages in ER7. A batch is answered by a batch.
+    """Record ORU and OUL messages in ER7. A batch is answered by a batch.
 
     The token speaks for one site, which the sending facility belongs to. What cannot be read as a known subject's
-    result of the trial is held, sealed, until the site's staff release it; the acknowledgment says where and why.
+    result of the trial is quarantined, sealed, until the site's staff release it; the acknowledgment says why.
     """
     charset = _charset_of(request.headers.get("Content-Type", ""))
-    answer = await reception.receive(call, await request.body(), charset)
+    answer = await receive(call, await request.body(), charset)
     headers = {LOG_POSITION: position} if (position := call.response.headers.get(LOG_POSITION)) else None
     return Response(answer.encode(), media_type=HL7_ANSWER, headers=headers)
 
@@ -305,45 +170,24 @@ async def list_results(
             after=after,
             limit=limit,
         )
-    items = [
-        ResultItem(
-            **row.model_dump(exclude={"key", "subject"}),
-            result=row.key,
-            as_sent=SentValue(code=row.sent_code, value=row.sent_value, unit=row.sent_unit),
-            sender=Sender(application=row.sender_application, facility=row.sender_facility),
-        )
-        for row in rows
-    ]
-    return ResultList(items=items, next=cursor)
+    return ResultList(items=[ResultItem.of(row) for row in rows], next=cursor)
 
 
-@router.get("/quarantine", name="listHeldMessages")
-async def list_held_messages(
+@router.get("/quarantine", name="listQuarantinedMessages")
+async def list_quarantined_messages(
     call: Reader,
     site: SiteId | None = None,
-    state: Annotated[Literal["held", "released", "all"], Query()] = "held",
+    state: Annotated[Literal["quarantined", "released", "all"], Query()] = "quarantined",
     after: Annotated[int, Query(ge=0, le=2**63 - 1, description="Cursor: the `next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> HeldList:
-    """The held messages of the caller's sites, and why each is held."""
+) -> QuarantinedList:
+    """The quarantined messages of the caller's sites, and why each is quarantined."""
     if site is not None:
         call.actor.require_site(site)
     async with call.read(PROJECTION) as session:
         sites = call.actor.sites if site is None else {site}
-        rows, cursor = await held_messages(session, sites, state=state, after=after, limit=limit)
-    items = [
-        HeldItem.model_validate(
-            {
-                **row.model_dump(),
-                "id": row.position,
-                "reason": row.grounds[0]["text"],
-                "sender": {"application": row.sender_application, "facility": row.sender_facility},
-            },
-            extra="ignore",
-        )
-        for row in rows
-    ]
-    return HeldList(items=items, next=cursor)
+        rows, cursor = await quarantined_messages(session, sites, state=state, after=after, limit=limit)
+    return QuarantinedList(items=[QuarantinedItem.of(row) for row in rows], next=cursor)
 
 
 @router.post(
@@ -357,16 +201,16 @@ async def list_held_messages(
 async def release_message(
     quarantine: Annotated[int, InPath(alias="id", ge=1, le=2**63 - 1)], body: Release, call: SiteStaff
 ) -> ReleasedMessage:
-    """Read a held message again, as the subject's and with the mapping that are given, and record what it says."""
-    outcome = await reception.release(call, quarantine, body)
-    reports = [_recorded(each) for each in outcome.events if isinstance(each.event, LabReportRecorded)]
+    """Read a quarantined message again, as the subject's and with the mapping that are given, and record it."""
+    outcome = await release(call, quarantine, body)
+    reports = [RecordedReport.of(each) for each in outcome.events if isinstance(each.event, LabReportRecorded)]
     return ReleasedMessage(id=quarantine, position=outcome.position, reports=reports)
 
 
 SERVICE = Service(
     name="labs",
     summary="Results from hospital systems.",
-    description="Reports in JSON and HL7 v2, units, grades and corrections, and what is held until it can be read.",
+    description="Reports in JSON and HL7 v2, units, grades and corrections, and the quarantine of what cannot be read.",
     router=router,
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",

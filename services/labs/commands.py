@@ -1,4 +1,4 @@
-"""What may be asked of this service: to record a report, to take in a message, to release one that is held."""
+"""What may be asked of this service: to record a report or a message, to release one that is quarantined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from services.labs.events import Ground, Label, ResultStatus, Sealed, Sender, Source
-from services.labs.intake import ReadResult
+from services.labs.normalization import ReadResult
 from services.labs.numerics import Comparator
 from shared.clock import Instant
 from shared.decision import Command
@@ -57,16 +57,16 @@ class LabReport(Command):
     results: Annotated[tuple[ReportedResult, ...], Field(min_length=1, max_length=RESULTS_MAX)]
 
 
-class TakeInReport(Command):
-    """Record a report whose results have been read, and hold what could not be.
+class RecordLabReport(Command):
+    """Record a report whose results have been read, and quarantine what could not be.
 
-    `subject` is None where the message names none; `grounds` are why something is held, `held` the numbers of the
-    results that are, None for all of the message.
+    `subject` is None where the message names none; `grounds` are why something is quarantined, `quarantined` the
+    numbers of the results that are, None for all of the message.
     """
 
     subject: SubjectId | None
     site: SiteId
-    message: str
+    message_key: str
     digest: str
     source: Source
     sender: Sender
@@ -75,7 +75,7 @@ class TakeInReport(Command):
     results: tuple[ReadResult, ...] = ()
     unread: int = 0
     grounds: tuple[Ground, ...] = ()
-    held: tuple[int, ...] | None = ()
+    quarantined: tuple[int, ...] | None = ()
     sealed: Sealed | None = None
 
 
@@ -84,7 +84,7 @@ _NO_OTHERS: JsonDict = {"additionalProperties": False}
 
 
 class Mapping(BaseModel):
-    """What codes and units of a held message mean; `null` for a code that is none of the trial's."""
+    """What codes and units of a quarantined message mean; `null` for a code that is none of the trial's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,15 +93,15 @@ class Mapping(BaseModel):
 
 
 class Release(Command):
-    """Why a held message is read again, whose it is, and what its codes and units mean."""
+    """Why a quarantined message is read again, whose it is, and what its codes and units mean."""
 
     reason: Text
     subject: Annotated[SubjectId | None, Field(description="Default: the one that the message names.")] = None
     mapping: Mapping = Mapping()
 
 
-class ReleaseMessage(TakeInReport):
-    """Take in what was held at the position `quarantine`, as read with the mapping."""
+class ReleaseMessage(RecordLabReport):
+    """Record what was quarantined at the position `quarantine`, as read with the mapping."""
 
     reason: Text
     quarantine: int

@@ -1,11 +1,11 @@
-"""The rules of what becomes of a laboratory's report: recorded once, versioned by result, held where it is not sure.
+"""The rules of what becomes of a laboratory's report: recorded once, versioned by result, or quarantined.
 
 Pure functions: nothing here reads a clock, draws a number or touches a database. The order of the rules:
 
 1. The same message again (same sender, id and content) comes to what it came to before.
 2. Another content under a known message id is refused (HL7 table 0357, condition 205).
 3. A report of JSON is recorded whole or refused. Of an HL7 v2 message, what can be read of a known subject is
-   recorded, and the rest is held; without a known subject all of it is held. Nothing is lost and nothing guessed.
+   recorded and the rest quarantined; without a known subject all of it is. Nothing is lost and nothing guessed.
 4. A result's later word is a new version. It counts, unless a weightier one stands already.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from services.labs.commands import ReleaseMessage, TakeInReport
+from services.labs.commands import RecordLabReport, ReleaseMessage
 from services.labs.events import (
     Ground,
     LabMessageQuarantined,
@@ -26,9 +26,11 @@ from services.labs.events import (
     Place,
     Sealed,
     Superseded,
+    message_tag,
+    order_tag,
 )
 from services.labs.hl7_errors import ErrorCode
-from services.labs.intake import FAULT_KINDS, ReadResult
+from services.labs.normalization import FAULT_KINDS, TABLES, ReadResult
 from services.randomization.events import SubjectScreened
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -39,10 +41,10 @@ from shared.protocol.language import site_of
 MESSAGE_ID_REUSED = refusal(
     "message-id-reused", 409, "The sender has used this message id before, with another content."
 )
-ALREADY_RELEASED = refusal("message-already-released", 409, "The held message has been released already.")
-ERASED = refusal("message-erased", 410, "The held message has been erased together with its key.")
-STILL_UNREADABLE = refusal("message-still-unreadable", 409, "The held message cannot be read this way either.")
-UNKNOWN_QUARANTINE = refusal("unknown-quarantine", 404, "No message is held under this number.")
+ALREADY_RELEASED = refusal("message-already-released", 409, "The quarantined message has been released already.")
+ERASED = refusal("message-erased", 410, "The quarantined message has been erased together with its key.")
+STILL_UNREADABLE = refusal("message-still-unreadable", 409, "The quarantined message cannot be read this way either.")
+UNKNOWN_QUARANTINE = refusal("unknown-quarantine", 404, "No message is quarantined under this number.")
 
 UNREADABLE: dict[str, Refusal] = {kind.code: refusal(kind.code, 422, kind.title) for kind in FAULT_KINDS}
 """Why a result cannot be read, by the code of its fault."""
@@ -60,10 +62,10 @@ ABOUT_MESSAGE = tuple(
 
 
 class RecordedBefore(Exception):  # noqa: N818 (it is no error: the caller answers with what stands recorded)
-    """The very message was taken in before: what was recorded then is the answer now."""
+    """The very message came before: what was recorded then is the answer now."""
 
     def __init__(self, earlier: tuple[Recorded, ...]) -> None:
-        super().__init__("the message was taken in before")
+        super().__init__("the message came before")
         self.earlier = earlier
 
 
@@ -81,18 +83,18 @@ class Standing:
 class Ledger:
     """What a message is decided on: whether its subject is known, what it came to before, how its results stand."""
 
-    message: str
+    message_key: str
     subject_known: bool = False
     earlier: tuple[Recorded, ...] = ()
     released: frozenset[int] = frozenset()
     results: Mapping[str, Standing] = field(default_factory=dict)
 
 
-def boundary(command: TakeInReport) -> Query:
+def boundary(command: RecordLabReport) -> Query:
     """The subject's screening, everything about the message, and the reports of the same orders; nothing else."""
     orders = dict.fromkeys(result.order for result in command.results)
-    items = [QueryItem(types=ABOUT_MESSAGE, tags=(f"message:{command.message}",))]
-    items += [QueryItem(types=(LabReportRecorded.name,), tags=(f"order:{order}",)) for order in orders]
+    items = [QueryItem(types=ABOUT_MESSAGE, tags=(message_tag(command.message_key),))]
+    items += [QueryItem(types=(LabReportRecorded.name,), tags=(order_tag(order),)) for order in orders]
     if command.subject is not None:
         items.append(QueryItem(types=(SubjectScreened.name,), tags=(f"subject:{command.subject}",)))
     return Query(tuple(items))
@@ -103,8 +105,8 @@ def evolve(ledger: Ledger, recorded: Recorded) -> Ledger:
     match recorded.event:
         case SubjectScreened():
             return replace(ledger, subject_known=True)
-        case LabReportRecorded(message=message, released_from=released_from) as report:
-            earlier = (recorded,) if message == ledger.message and released_from is None else ()
+        case LabReportRecorded(message_key=message_key, released_from=released_from) as report:
+            earlier = (recorded,) if message_key == ledger.message_key and released_from is None else ()
             results = {**ledger.results, **_stand(ledger.results, report, recorded.position)}
             return replace(ledger, earlier=ledger.earlier + earlier, results=results)
         case LabMessageQuarantined() | LabMessageRefused():
@@ -127,7 +129,7 @@ def _stand(known: Mapping[str, Standing], report: LabReportRecorded, position: i
     return standing
 
 
-def record_report(command: TakeInReport, ledger: Ledger) -> Sequence[Event]:
+def record_report(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
     """A report of JSON: recorded whole, or refused."""
     _require_new(command, ledger)
     if ledger.earlier:
@@ -137,15 +139,15 @@ def record_report(command: TakeInReport, ledger: Ledger) -> Sequence[Event]:
     return [_report(command, command.subject, ledger)]
 
 
-def take_in_message(command: TakeInReport, ledger: Ledger) -> Sequence[Event]:
-    """A message of HL7 v2: what can be read is recorded, the rest is held; a message id is never used twice."""
+def record_message(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
+    """A message of HL7 v2: what can be read is recorded, the rest is quarantined; a message id is never used twice."""
     _require_new(command, ledger)
     sealed = _sealed(command)
     if ledger.earlier:
         return [
             LabMessageRefused(
                 site=command.site,
-                message=command.message,
+                message_key=command.message_key,
                 digest=command.digest,
                 source=command.source,
                 sender=command.sender,
@@ -161,13 +163,13 @@ def take_in_message(command: TakeInReport, ledger: Ledger) -> Sequence[Event]:
     if command.results or not command.grounds:
         events.append(_report(command, subject, ledger))
     if command.grounds:
-        held = command.held if events else None
-        events.append(_quarantine(command, subject, command.grounds, held, sealed))
+        quarantined = command.quarantined if events else None
+        events.append(_quarantine(command, subject, command.grounds, quarantined, sealed))
     return events
 
 
 def release(command: ReleaseMessage, ledger: Ledger) -> Sequence[Event]:
-    """What was held is recorded, once and whole; while any of it cannot be read, all of it stays held."""
+    """What was quarantined is recorded, once and whole; while any of it cannot be read, all of it stays quarantined."""
     if command.quarantine in ledger.released:
         raise ALREADY_RELEASED(quarantine=command.quarantine)
     subject = command.subject
@@ -181,15 +183,15 @@ def release(command: ReleaseMessage, ledger: Ledger) -> Sequence[Event]:
         quarantine=command.quarantine,
         subject=subject,
         site=command.site,
-        message=command.message,
+        message_key=command.message_key,
         codes=command.mapping.codes,
         units=command.mapping.units,
     )
     return [released, _report(command, subject, ledger, released_from=command.quarantine)]
 
 
-def _require_new(command: TakeInReport, ledger: Ledger) -> None:
-    """Raise RecordedBefore where this very content was taken in before."""
+def _require_new(command: RecordLabReport, ledger: Ledger) -> None:
+    """Raise RecordedBefore where this very content came before."""
     same = tuple(recorded for recorded in ledger.earlier if _digest(recorded.event) == command.digest)
     if same:
         raise RecordedBefore(same)
@@ -203,38 +205,41 @@ def _digest(event: Event) -> str:
             return ""
 
 
-def _sealed(command: TakeInReport) -> Sealed:
+def _sealed(command: RecordLabReport) -> Sealed:
     if command.sealed is None:
         raise ValueError("a message is sealed before it is decided about")
     return command.sealed
 
 
 def _quarantine(
-    command: TakeInReport,
+    command: RecordLabReport,
     subject: str | None,
     grounds: tuple[Ground, ...],
-    held: tuple[int, ...] | None,
+    quarantined: tuple[int, ...] | None,
     sealed: Sealed,
 ) -> LabMessageQuarantined:
     return LabMessageQuarantined(
         subject=subject,
         site=command.site,
-        message=command.message,
+        message_key=command.message_key,
         digest=command.digest,
         source=command.source,
         sender=command.sender,
         message_id=command.message_id,
         grounds=grounds,
-        held=held,
+        quarantined=quarantined,
+        tables=TABLES,
         sealed=sealed,
     )
 
 
-def _report(command: TakeInReport, subject: str, ledger: Ledger, released_from: int | None = None) -> LabReportRecorded:
+def _report(
+    command: RecordLabReport, subject: str, ledger: Ledger, released_from: int | None = None
+) -> LabReportRecorded:
     return LabReportRecorded(
         subject=subject,
         site=site_of(subject),
-        message=command.message,
+        message_key=command.message_key,
         digest=command.digest,
         source=command.source,
         sender=command.sender,
@@ -244,6 +249,7 @@ def _report(command: TakeInReport, subject: str, ledger: Ledger, released_from: 
         results=tuple(
             next_version(result, command.reported_at, ledger.results.get(result.key)) for result in command.results
         ),
+        tables=TABLES,
         unread=command.unread,
         sealed=command.sealed,
         released_from=released_from,
@@ -294,10 +300,10 @@ def _is_unflagged_change(read: ReadResult, counts: LabResult) -> bool:
     return (read.value, read.comparator) != (counts.value, counts.comparator)
 
 
-def _ledger(command: TakeInReport) -> Ledger:
-    return Ledger(message=command.message)
+def _ledger(command: RecordLabReport) -> Ledger:
+    return Ledger(message_key=command.message_key)
 
 
-REPORT: Decider[TakeInReport, Ledger] = Decider(boundary, _ledger, evolve, record_report)
-MESSAGE: Decider[TakeInReport, Ledger] = Decider(boundary, _ledger, evolve, take_in_message)
+REPORT: Decider[RecordLabReport, Ledger] = Decider(boundary, _ledger, evolve, record_report)
+MESSAGE: Decider[RecordLabReport, Ledger] = Decider(boundary, _ledger, evolve, record_message)
 RELEASE: Decider[ReleaseMessage, Ledger] = Decider(boundary, _ledger, evolve, release)

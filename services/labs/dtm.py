@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 
 from shared.clock import EARLIEST, LATEST
-
-YEAR_MIN, YEAR_MAX = 1900, 2200
-"""Years outside of these are a sender's error."""
 
 
 class Precision(StrEnum):
@@ -89,7 +86,7 @@ def _fixed_zone(offset: str) -> timezone:
 def _local(parts: list[str]) -> datetime:
     fraction = int(parts[6].ljust(6, "0")) if len(parts) > 6 else 0
     year, month, day, hour, minute, second = [*map(int, parts[:6]), *(0, 1, 1, 0, 0, 0)[len(parts) :]]
-    if not YEAR_MIN <= year <= YEAR_MAX:
+    if not MINYEAR < year < MAXYEAR:  # so that no zone leads out of the calendar; the bounds of the trial come after
         raise TimestampError("a year out of range")
     end_of_day = hour == 24 and minute == second == fraction == 0
     try:

@@ -295,11 +295,8 @@ def _segment(line: str, sequence: int, delimiters: Delimiters) -> Segment:
     name = segment_name(line)
     parts = line.split(delimiters.field)
     if parts[0] != name:
-        raise Hl7Error(
-            ErrorCode.SEGMENT_SEQUENCE_ERROR,
-            "the name of the segment is not followed by the field separator",
-            Location(name, sequence),
-        )
+        # Not located: what stands there may be a line of some text, and its first letters a name.
+        raise Hl7Error(ErrorCode.SEGMENT_SEQUENCE_ERROR, "the name of a segment is not followed by the field separator")
     fields = (delimiters.field, *parts[1:]) if name in _HEADERS else tuple(parts[1:])
     return Segment(name, sequence, line, fields, delimiters)
 

@@ -48,8 +48,19 @@ class Sealed(Part):
     text: str
 
 
+class Tables(Part):
+    """The versions of the tables that a message was read by; each is named as its file is, ctcae is of the CTCAE."""
+
+    analytes: str
+    other_tests: str
+    ctcae: str
+
+
 class AsSent(Part):
-    """Analyte code, value and unit as they stood in the message; `value` is None where none counts."""
+    """Analyte code, value and unit as they stood in the message; `value` is None where none counts.
+
+    What may not be told in clear is named by its place in the sealed message: `OBX[2]-3`.
+    """
 
     code: str
     value: str | None
@@ -90,17 +101,28 @@ class LabResult(Part):
     supersedes: Superseded | None = None
 
 
-class LabReportRecorded(Event, name="lab-report-recorded", version=1, tags=("subject", "site", "message")):
+def message_tag(message_key: str) -> str:
+    """The tag of all that a message came to."""
+    return f"message:{message_key}"
+
+
+def order_tag(order: str) -> str:
+    """The tag of the reports that hold results of an order (by its key)."""
+    return f"order:{order}"
+
+
+class LabReportRecorded(Event, name="lab-report-recorded", version=1, tags=("subject", "site")):
     """A laboratory reported results of a subject.
 
-    `message` names the message by its sender and id, `digest` its content; `orders` are the keys of the orders that
+    `message_key` names the message by its sender and id, `digest` its content; `orders` are the keys of the orders that
     the results belong to, and tags too. `unread` counts the parts of the message that are no result of the trial: they
-    stand in `sealed`. `released_from` is the position of the quarantine that the report came out of.
+    stand in `sealed`. `tables` are those that all of the results were converted and graded by. `released_from` is the
+    position of the quarantine that the report came out of.
     """
 
     subject: SubjectId
     site: SiteId
-    message: str
+    message_key: str
     digest: str
     source: Source
     sender: Sender
@@ -108,13 +130,14 @@ class LabReportRecorded(Event, name="lab-report-recorded", version=1, tags=("sub
     reported_at: Instant | None
     orders: tuple[str, ...]
     results: tuple[LabResult, ...]
+    tables: Tables
     unread: int = 0
     sealed: Sealed | None = None
     released_from: int | None = None
 
     def tags(self) -> tuple[str, ...]:
-        """Those of the fields, and one for each order: later words on its results are decided within it."""
-        return (*super().tags(), *(f"order:{order}" for order in self.orders))
+        """Those of the fields, and one for the message and each order: later words on them are decided within it."""
+        return (*super().tags(), message_tag(self.message_key), *map(order_tag, self.orders))
 
 
 class Place(Part):
@@ -126,9 +149,10 @@ class Place(Part):
 
 
 class Ground(Part):
-    """Why a message, or one result of it, is held: a stable code, its condition of HL7 table 0357, and where.
+    """Why a message, or one result of it, is quarantined: a stable code, its condition of HL7 table 0357, and where.
 
-    `sent_code` (system and code) and `sent_unit` are what a mapping has to name.
+    `sent_code` (system and code) and `sent_unit` are what a mapping has to name: as sent, or by their place in the
+    sealed message (`OBX[2]-3`) where they could be more than a code.
     """
 
     code: str
@@ -140,27 +164,33 @@ class Ground(Part):
     sent_unit: str | None = None
 
 
-class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, tags=("subject", "site", "message")):
-    """A message, or some results of it, could not be read as the trial's and is held, sealed, until it is released.
+class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, tags=("subject", "site")):
+    """A message, or some results of it, could not be read as the trial's and is quarantined, sealed, until
+    it is released.
 
-    `subject` is None where the message names no subject of the site. `held` are the numbers of the OBX segments that
-    are held, None for the whole message.
+    `subject` is None where the message names no subject of the site. `quarantined` are the numbers of the OBX segments
+    that are, None for the whole message. `tables` are those that could not read them.
     """
 
     subject: SubjectId | None
     site: SiteId
-    message: str
+    message_key: str
     digest: str
     source: Source
     sender: Sender
     message_id: str
     grounds: tuple[Ground, ...]
-    held: tuple[int, ...] | None
+    quarantined: tuple[int, ...] | None
+    tables: Tables
     sealed: Sealed
 
+    def tags(self) -> tuple[str, ...]:
+        """Those of the fields, and one for the message: what it comes to is decided within it."""
+        return (*super().tags(), message_tag(self.message_key))
 
-class LabMessageReleased(Event, name="lab-message-released", version=1, tags=("subject", "site", "message")):
-    """A held message was read again, as `subject`'s and with these aliases; the report is the next event.
+
+class LabMessageReleased(Event, name="lab-message-released", version=1, tags=("subject", "site")):
+    """A quarantined message was read again, as `subject`'s and with these aliases; the report is the next event.
 
     `codes` maps a code as sent to an analyte, or to None for what is none of the trial's; `units` a unit as sent to
     one that the analyte's list knows.
@@ -169,19 +199,27 @@ class LabMessageReleased(Event, name="lab-message-released", version=1, tags=("s
     quarantine: int
     subject: SubjectId
     site: SiteId
-    message: str
+    message_key: str
     codes: dict[str, AnalyteCode | None]
     units: dict[str, str]
 
+    def tags(self) -> tuple[str, ...]:
+        """Those of the fields, and one for the message: what it comes to is decided within it."""
+        return (*super().tags(), message_tag(self.message_key))
 
-class LabMessageRefused(Event, name="lab-message-refused", version=1, tags=("site", "message")):
+
+class LabMessageRefused(Event, name="lab-message-refused", version=1, tags=("site",)):
     """A message bore the id of an earlier one of the same sender, at `earlier`, but another content."""
 
     site: SiteId
-    message: str
+    message_key: str
     digest: str
     source: Source
     sender: Sender
     message_id: str
     earlier: int
     sealed: Sealed
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the fields, and one for the message: what it comes to is decided within it."""
+        return (*super().tags(), message_tag(self.message_key))

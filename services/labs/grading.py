@@ -16,7 +16,7 @@ Flag = Literal["L", "N", "H"]
 _TABLE = tomllib.loads((Path(__file__).parent / "ctcae.toml").read_text(encoding="utf-8"))
 
 CTCAE_VERSION: str = _TABLE["version"]
-"""The version of the criteria, recorded with each grade."""
+"""The version of the criteria, recorded with each report."""
 
 _LOW: dict[str, dict[int, Decimal | None]] = {
     code: {
@@ -27,35 +27,22 @@ _LOW: dict[str, dict[int, Decimal | None]] = {
 }
 """Analyte → grade, highest first → the bound that the value is below; None is the lower limit of normal."""
 
-_HIGH: dict[str, dict[int, dict[str, Decimal]]] = {
-    code: {
-        int(grade): {limit: Decimal(times) for limit, times in multiples.items()}
-        for grade, multiples in sorted(row["grades"].items(), reverse=True)
-    }
+_HIGH: dict[str, dict[int, Decimal]] = {
+    code: {int(grade): Decimal(times) for grade, times in sorted(row["grades"].items(), reverse=True)}
     for code, row in _TABLE["high"].items()
 }
-"""Analyte → grade, highest first → how many times which limit the value is above."""
-
-GRADED = frozenset({*_LOW, *_HIGH})
-"""The analytes that have a grade."""
+"""Analyte → grade, highest first → how many times the upper limit of normal the value is above."""
 
 
-def grade(
-    code: str,
-    value: Decimal,
-    low: Decimal | None = None,
-    high: Decimal | None = None,
-    baseline: Decimal | None = None,
-) -> int | None:
-    """The CTCAE grade, 0 where no criterion is met; value, limits and baseline in the canonical unit.
+def grade(code: str, value: Decimal, low: Decimal | None = None, high: Decimal | None = None) -> int | None:
+    """The CTCAE grade, 0 where no criterion is met; value and limits of normal in the canonical unit.
 
-    None where the analyte has no criteria, or where the limit of normal that decides is not known. Without a baseline
-    the criteria that compare with it are left out.
+    None where the analyte has no criteria, or where the limit of normal that decides is not known.
     """
     if code in _LOW:
         return _grade_low(_LOW[code], value, low)
     if code in _HIGH and high is not None:
-        return _grade_high(_HIGH[code], value, {"uln": high, "baseline": baseline})
+        return next((number for number, times in _HIGH[code].items() if value > times * high), 0)
     return None
 
 
@@ -65,14 +52,6 @@ def _grade_low(bounds: dict[int, Decimal | None], value: Decimal, low: Decimal |
         if limit is None:
             return None
         if value < limit:
-            return number
-    return 0
-
-
-def _grade_high(criteria: dict[int, dict[str, Decimal]], value: Decimal, limits: dict[str, Decimal | None]) -> int:
-    for number, multiples in criteria.items():
-        known = ((limits[name], times) for name, times in multiples.items())
-        if any(limit is not None and value > times * limit for limit, times in known):
             return number
     return 0
 

@@ -1,6 +1,7 @@
-"""Decides what an HL7 v2 message says to the trial: which subject, which results, and what of it is held and why.
+"""Decides what an HL7 v2 message says to the trial: which subject, which results, and what is quarantined and why.
 
-Pure: text in, command out. What identifies a person (PID, notes, free text) goes nowhere but into the sealed message.
+Pure: text in, command out. What identifies a person (PID, notes, free text) goes nowhere but into the sealed message;
+of codes and units, `disclosure` decides.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from datetime import datetime, tzinfo
 from pydantic import TypeAdapter, ValidationError
 
 from services.labs import oru
-from services.labs.commands import TakeInReport
+from services.labs.commands import RecordLabReport
+from services.labs.disclosure import coding_told, personal_words, unit_told
 from services.labs.er7 import header, parse
 from services.labs.events import LABEL_LENGTH_MAX, Ground, Label, Place, Sender
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
-from services.labs.intake import (
+from services.labs.hl7_report import Header, Identifier, Observation, Order, Report
+from services.labs.normalization import (
     NO_ALIASES,
     Aliases,
     Fault,
@@ -27,7 +30,6 @@ from services.labs.intake import (
     reason_of,
 )
 from services.labs.recognition import content_digest, message_key, order_key
-from services.labs.report import Header, Identifier, Observation, Order, Report
 from shared.protocol.language import SubjectId, site_of
 
 FIELDS = {"code": 3, "value": 5, "unit": 6, "status": 11, "collected_at": 14}
@@ -53,24 +55,26 @@ def read_message(
     *,
     subject: str | None = None,
     aliases: Aliases = NO_ALIASES,
-    held: tuple[int, ...] | None = None,
-) -> TakeInReport:
-    """The command to take in a message, unsealed yet.
+    quarantined: tuple[int, ...] | None = None,
+) -> RecordLabReport:
+    """The command to record a message, unsealed yet.
 
-    `subject` is whose it is where that is known better than from PID-3; with `held` only the results of those numbers
-    are read. Raises Hl7Error where the header is at fault, so that nobody could know the message again, and
-    TooLargeError above the limits; any other fault becomes a ground to hold it.
+    `subject` is whose it is where that is known better than from PID-3; with `quarantined` only the results of those
+    numbers are read. Raises Hl7Error where the header is at fault, so that nobody could know the message again, and
+    TooLargeError above the limits; any other fault becomes a ground to quarantine it.
     """
     head = oru.read_header(header(text), setting.zone)
     sender = _sender(head)
     try:
-        report = oru.read(parse(text), setting.zone)
+        message = parse(text)
+        report = oru.read(message, setting.zone)
     except TooLargeError:
         raise
     except Hl7Error as error:
-        return _command(text, setting, head, sender, grounds=(ground_of(error),), held=None)
+        return _command(text, setting, head, sender, grounds=(ground_of(error),), quarantined=None)
     whose = subject or trial_subject(report.identifiers, setting)
-    sent, unread = _sent_results(report, sender, whose, aliases, held)
+    every = _sent_results(report, sender, whose, personal_words(message), quarantined)
+    sent = [each for each in every if not is_other_test(each.codings, aliases)]
     results, faults = read_results(sent, setting.latest, aliases)
     by_number = {each.number: each for each in sent}
     return _command(
@@ -81,9 +85,9 @@ def read_message(
         subject=whose,
         reported_at=_reported_at(report),
         results=results,
-        unread=unread if held is None else 0,
+        unread=_other_parts(report) + len(every) - len(sent) if quarantined is None else 0,
         grounds=tuple(_ground(fault, by_number[fault.number]) for fault in faults),
-        held=tuple(fault.number for fault in faults),
+        quarantined=tuple(fault.number for fault in faults),
     )
 
 
@@ -94,18 +98,18 @@ def _command(
     sender: Sender,
     *,
     grounds: tuple[Ground, ...],
-    held: tuple[int, ...] | None,
+    quarantined: tuple[int, ...] | None,
     subject: str | None = None,
     reported_at: datetime | None = None,
     results: tuple[ReadResult, ...] = (),
     unread: int = 0,
-) -> TakeInReport:
-    return TakeInReport(
+) -> RecordLabReport:
+    return RecordLabReport(
         occurred_at=max((result.collected_at for result in results), default=None),
         reason=reason_of(result.status for result in results),
         subject=subject,
         site=setting.site,
-        message=message_key(setting.site, sender.application, sender.facility, head.control_id),
+        message_key=message_key(setting.site, sender.application, sender.facility, head.control_id),
         digest=content_digest(text.encode()),
         source="hl7v2",
         sender=sender,
@@ -114,7 +118,7 @@ def _command(
         results=results,
         unread=unread,
         grounds=grounds,
-        held=held,
+        quarantined=quarantined,
     )
 
 
@@ -152,32 +156,30 @@ def trial_subject(identifiers: Iterable[Identifier], setting: Setting) -> str | 
 
 
 def _sent_results(
-    report: Report, sender: Sender, subject: str | None, aliases: Aliases, held: tuple[int, ...] | None
-) -> tuple[list[SentResult], int]:
-    """The results that could be the trial's, and how many parts of the message are none."""
-    sent = []
-    unread = len(report.unread) + len(report.other_observations) + len(report.notes)
-    for order, observation in report.results():
-        if held is not None and observation.sequence not in held:
-            continue
-        if is_other_test(observation.code.pairs, aliases):
-            unread += 1
-        else:
-            sent.append(_sent_result(order, observation, sender, subject))
-    return sent, unread
+    report: Report, sender: Sender, subject: str | None, personal: frozenset[str], quarantined: tuple[int, ...] | None
+) -> list[SentResult]:
+    """The results of the message, of certain numbers alone where `quarantined` names them."""
+    return [
+        _sent_result(order, observation, sender, subject, personal)
+        for order, observation in report.results()
+        if quarantined is None or observation.sequence in quarantined
+    ]
 
 
-def _sent_result(order: Order, observation: Observation, sender: Sender, subject: str | None) -> SentResult:
+def _sent_result(
+    order: Order, observation: Observation, sender: Sender, subject: str | None, personal: frozenset[str]
+) -> SentResult:
     number = observation.values[0].number if len(observation.values) == 1 else None
     low, high = observation.reference_range.low, observation.reference_range.high
-    unit = observation.unit.code
+    code_place, unit_place = (str(Location("OBX", observation.sequence, FIELDS[part])) for part in ("code", "unit"))
+    codings = (coding_told(pair, code_place, personal) for pair in observation.code.pairs)
     return SentResult(
         number=observation.sequence,
-        codings=tuple(pair for pair in observation.code.pairs if all(map(_is_label, pair))),
+        codings=tuple(codings) or (("", code_place),),
         text=_value_text(observation),
         value=number.value if number else None,
         comparator=number.comparator if number else None,
-        unit=unit if _is_label(unit) else "",
+        unit=unit_told(observation.unit.code, unit_place, personal),
         status=observation.status or order.status,
         collected_at=_collected_at(order, observation),
         order=order_key(subject or "", sender.application, sender.facility, _order_number(order)),
@@ -186,6 +188,11 @@ def _sent_result(order: Order, observation: Observation, sender: Sender, subject
         sub_id=observation.sub_id,
         specimen="~".join(specimen.identifier.value for specimen in order.specimens),
     )
+
+
+def _other_parts(report: Report) -> int:
+    """How many parts of the message are no results."""
+    return len(report.unread) + len(report.other_observations) + len(report.notes)
 
 
 def _value_text(observation: Observation) -> str | None:
@@ -220,20 +227,20 @@ def _reported_at(report: Report) -> datetime | None:
 
 
 def _ground(fault: Fault, sent: SentResult) -> Ground:
-    system, code = sent.codings[0] if sent.codings else ("", "")
+    system, code = sent.codings[0]
     return Ground(
         code=fault.kind.code,
         condition=fault.kind.condition,
         text=fault.text,
         place=Place(segment="OBX", sequence=fault.number, field=FIELDS[fault.kind.part]),
         sent_system=system or None,
-        sent_code=code or None,
+        sent_code=code,
         sent_unit=sent.unit or None,
     )
 
 
 def ground_of(error: Hl7Error) -> Ground:
-    """The ground to hold a whole message that cannot be read."""
+    """The ground to quarantine a whole message that cannot be read."""
     where = error.location
     return Ground(
         code="unreadable-message",

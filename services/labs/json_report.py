@@ -9,16 +9,16 @@ from typing import Annotated
 from pydantic import GetCoreSchemaHandler, ValidationError, ValidatorFunctionWrapHandler
 from pydantic_core import CoreSchema, core_schema
 
-from services.labs.commands import REPORTS_MAX, LabReport, ReportedResult, TakeInReport
+from services.labs.commands import REPORTS_MAX, LabReport, RecordLabReport, ReportedResult
 from services.labs.domain import UNREADABLE
-from services.labs.intake import Fault, SentResult, read_results, reason_of
+from services.labs.normalization import Fault, SentResult, read_results, reason_of
 from services.labs.recognition import content_digest, message_key, order_key
 from shared.eventstore.record import format_instant
 from shared.problems import IN_FUTURE, INVALID, Problem
 from shared.protocol.language import site_of
 
 
-def read_report(body: LabReport, latest: datetime) -> TakeInReport:
+def read_report(body: LabReport, latest: datetime) -> RecordLabReport:
     """The command to record the report. `latest` is the last instant that is not the future.
 
     Raises a Problem: IN_FUTURE, or that of the first result that cannot be read, naming all that cannot.
@@ -34,12 +34,12 @@ def read_report(body: LabReport, latest: datetime) -> TakeInReport:
     results, faults = read_results(sent, latest)
     if faults:
         raise _unreadable(body, faults)
-    return TakeInReport(
+    return RecordLabReport(
         occurred_at=body.occurred_at or body.collected_at,
         reason=body.reason or reason_of(result.status for result in results),
         subject=body.subject,
         site=site,
-        message=message_key(site, sender.application, sender.facility, body.message_id),
+        message_key=message_key(site, sender.application, sender.facility, body.message_id),
         digest=content_digest(body.model_dump_json().encode()),
         source="json",
         sender=sender,

@@ -14,8 +14,7 @@ from typing import Literal
 from services.labs.dtm import Timestamp, TimestampError, read_timestamp
 from services.labs.er7 import Field, Message, Repetition, Segment
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location
-from services.labs.numerics import read_number, read_range, read_structured_numeric
-from services.labs.report import (
+from services.labs.hl7_report import (
     Coded,
     Coding,
     EntityIdentifier,
@@ -28,6 +27,7 @@ from services.labs.report import (
     Unread,
     Value,
 )
+from services.labs.numerics import read_number, read_range, read_structured_numeric
 
 TRIGGER_EVENTS = {"ORU": ("R01",), "OUL": ("R22", "R23", "R24")}
 """The messages that are read: type → trigger events."""
@@ -68,16 +68,10 @@ def read_header(msh: Segment, site_zone: tzinfo) -> Header:
     return Header(
         sending_application=msh[3].value,
         sending_facility=msh[4].value,
-        receiving_application=msh[5].value,
-        receiving_facility=msh[6].value,
         sent_at=sent_at,
         message_type=kind,
         trigger_event=event,
         control_id=msh[10].value.strip(),
-        processing_id=msh[11].value,
-        version=msh[12].value,
-        accept_acknowledgment=msh[15].value,
-        application_acknowledgment=msh[16].value,
     )
 
 

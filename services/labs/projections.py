@@ -1,4 +1,4 @@
-"""The read models of this service: a row a version of a result, a row a held message, and the known subjects."""
+"""The read models of this service: a row a version of a result, a row a quarantined message, the known subjects."""
 
 from __future__ import annotations
 
@@ -71,10 +71,10 @@ class Result(ReadModel, table=True):
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
-class HeldMessage(ReadModel, table=True):
-    """A message in quarantine, by the position at which it was held."""
+class QuarantinedMessage(ReadModel, table=True):
+    """A message in quarantine, by the position at which it was quarantined."""
 
-    __tablename__ = "held_message"
+    __tablename__ = "quarantined_message"
 
     position: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     site: str = Field(index=True)
@@ -84,7 +84,7 @@ class HeldMessage(ReadModel, table=True):
     sender_facility: str
     message_id: str
     grounds: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
-    held_at: datetime = _instant(nullable=False)
+    quarantined_at: datetime = _instant(nullable=False)
     released_at: datetime | None = _instant()
 
 
@@ -98,21 +98,21 @@ def apply(rows: Rows, recorded: Recorded) -> None:
                 rows.put(Result, **_row(report, result, recorded.position))
                 if result.supersedes is not None:
                     rows.change(Result, result.key, result.supersedes.version, current=False)
-        case LabMessageQuarantined() as held:
+        case LabMessageQuarantined() as message:
             rows.put(
-                HeldMessage,
+                QuarantinedMessage,
                 position=recorded.position,
-                site=held.site,
-                subject=held.subject,
-                source=held.source,
-                sender_application=held.sender.application,
-                sender_facility=held.sender.facility,
-                message_id=held.message_id,
-                grounds=[ground.model_dump(mode="json") for ground in held.grounds],
-                held_at=recorded.recorded_at,
+                site=message.site,
+                subject=message.subject,
+                source=message.source,
+                sender_application=message.sender.application,
+                sender_facility=message.sender.facility,
+                message_id=message.message_id,
+                grounds=[ground.model_dump(mode="json") for ground in message.grounds],
+                quarantined_at=recorded.recorded_at,
             )
         case LabMessageReleased(quarantine=quarantine):
-            rows.change(HeldMessage, quarantine, released_at=recorded.recorded_at)
+            rows.change(QuarantinedMessage, quarantine, released_at=recorded.recorded_at)
 
 
 def _row(report: LabReportRecorded, result: LabResult, position: int) -> dict[str, object]:

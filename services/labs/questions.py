@@ -1,4 +1,4 @@
-"""What is asked of the read models: a subject's results, and the messages that are held. Pages go by keyset cursor."""
+"""What is asked of the read models: a subject's results, and the quarantined messages. Pages go by keyset cursor."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import and_, or_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.labs.projections import HeldMessage, Result, Subject
+from services.labs.projections import QuarantinedMessage, Result, Subject
 from shared.eventstore.record import format_instant
 from shared.problems import INVALID, UNKNOWN_SUBJECT
 
@@ -67,21 +67,21 @@ def _read_cursor(cursor: str) -> tuple[datetime, str, str, int]:
         raise INVALID("query/after: this is no cursor of this list.") from None
 
 
-async def held_messages(
+async def quarantined_messages(
     session: AsyncSession,
     sites: Collection[str] | None,
     *,
-    state: Literal["held", "released", "all"],
+    state: Literal["quarantined", "released", "all"],
     after: int,
     limit: int,
-) -> tuple[list[HeldMessage], int | None]:
-    """A page of the messages that were held at some sites (None: all), in the order of arrival; and the cursor."""
-    question = select(HeldMessage).where(col(HeldMessage.position) > after)
+) -> tuple[list[QuarantinedMessage], int | None]:
+    """A page of the quarantined messages of some sites (None: all), in the order of arrival; and the cursor."""
+    question = select(QuarantinedMessage).where(col(QuarantinedMessage.position) > after)
     if sites is not None:
-        question = question.where(col(HeldMessage.site).in_(sites))
-    if state == "held":
-        question = question.where(col(HeldMessage.released_at).is_(None))
+        question = question.where(col(QuarantinedMessage.site).in_(sites))
+    if state == "quarantined":
+        question = question.where(col(QuarantinedMessage.released_at).is_(None))
     elif state == "released":
-        question = question.where(col(HeldMessage.released_at).is_not(None))
-    rows = list((await session.exec(question.order_by(col(HeldMessage.position)).limit(limit + 1))).all())
+        question = question.where(col(QuarantinedMessage.released_at).is_not(None))
+    rows = list((await session.exec(question.order_by(col(QuarantinedMessage.position)).limit(limit + 1))).all())
     return rows[:limit], rows[limit - 1].position if len(rows) > limit else None

@@ -36,6 +36,6 @@ def content_digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def seal_place(message: str, digest: str) -> bytes:
+def seal_place(message_key: str, digest: str) -> bytes:
     """The place in the log that a sealed message belongs to (associated data of its seal)."""
-    return f"laboratory message\0{message}\0{digest}".encode()
+    return f"laboratory message\0{message_key}\0{digest}".encode()

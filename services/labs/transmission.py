@@ -9,28 +9,50 @@ Each message is parsed alone, so that a bad one in a batch does not cost its nei
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from services.labs.er7 import Segment, header_segment, segment_lines, segment_name
 from services.labs.hl7_errors import MESSAGES_MAX, ErrorCode, Hl7Error, Location, TooLargeError
+
+_COUNT = re.compile("[0-9]{1,10}")  # NM of 10 digits (BTS-1, FTS-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """A trailer whose count (BTS-1 of messages, FTS-1 of batches) differs from what arrived.
+
+    `sent` is the number that it gives, None where it gives none.
+    """
+
+    trailer: Literal["BTS", "FTS"]
+    sent: int | None
+    arrived: int
+
+    def __str__(self) -> str:
+        what = "messages" if self.trailer == "BTS" else "batches"
+        counted = "gives no number" if self.sent is None else f"counts {self.sent}"
+        return f"{self.trailer}-1 {counted}, {what} that arrived: {self.arrived}"
 
 
 @dataclass(frozen=True, slots=True)
 class Transmission:
     """What one body held: the texts of its messages, and the headers of the batch or file around them, if any.
 
-    `remarks` are oddities that cost no message, such as a trailer whose count differs from what arrived.
+    `miscounts` tell of messages that were lost on the way, or of a sender that cannot count; what arrived is read.
     """
 
     messages: tuple[str, ...]
     file_header: Segment | None = None
     batch_header: Segment | None = None
-    remarks: tuple[str, ...] = ()
+    miscounts: tuple[Miscount, ...] = ()
 
     @property
     def is_batch(self) -> bool:
-        """Whether a batch is to be answered by a batch."""
-        return len(self.messages) > 1 or self.file_header is not None or self.batch_header is not None
+        """Whether a batch is the answer: to a batch, a file, several messages, or a trailer that has to be answered."""
+        wrapped = self.file_header is not None or self.batch_header is not None
+        return len(self.messages) > 1 or wrapped or bool(self.miscounts)
 
 
 def split(text: str) -> Transmission:
@@ -51,7 +73,7 @@ class _Transmitted:
     def __init__(self) -> None:
         self.messages: list[list[str]] = []
         self.headers: dict[str, Segment] = {}
-        self.remarks: list[str] = []
+        self.miscounts: list[Miscount] = []
         self.in_message = self.in_batch = False
         self.batches = self.batch_started_at = 0
 
@@ -67,22 +89,23 @@ class _Transmitted:
                 if name == "BHS":
                     self.in_batch, self.batch_started_at = True, len(self.messages)
             case "BTS":
-                self._count(line, len(self.messages) - self.batch_started_at)
+                self._count("BTS", line, len(self.messages) - self.batch_started_at)
                 self.batches, self.batch_started_at = self.batches + 1, len(self.messages)
                 self.in_message = self.in_batch = False
             case "FTS":
-                self._count(line, max(self.batches, 1))
+                self._count("FTS", line, max(self.batches, 1))
                 self.in_message = self.in_batch = False
             case _ if not self.in_message:
                 raise Hl7Error(ErrorCode.SEGMENT_SEQUENCE_ERROR, "a segment outside any message", Location(name))
             case _:
                 self.messages[-1].append(line)
 
-    def _count(self, trailer: str, arrived: int) -> None:
-        """A trailer's count tells of messages that were lost on the way; what did arrive is still read."""
-        sent = trailer[4:].split(trailer[3:4] or "|")[0].strip()
-        if sent and sent != str(arrived):
-            self.remarks.append(f"{trailer[:3]}-1 does not count the {arrived} that arrived")
+    def _count(self, trailer: Literal["BTS", "FTS"], line: str, arrived: int) -> None:
+        """Compare the count of a trailer, which may be left out, with what arrived."""
+        text = line[4:].split(line[3:4] or "|")[0].strip()
+        sent = int(text) if _COUNT.fullmatch(text) else None
+        if text and sent != arrived:
+            self.miscounts.append(Miscount(trailer, sent, arrived))
 
     def finish(self) -> Transmission:
         if not self.messages:
@@ -93,5 +116,5 @@ class _Transmitted:
             messages=tuple("\r".join(lines) + "\r" for lines in self.messages),
             file_header=self.headers.get("FHS"),
             batch_header=self.headers.get("BHS"),
-            remarks=tuple(self.remarks),
+            miscounts=tuple(self.miscounts),
         )

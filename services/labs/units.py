@@ -92,19 +92,6 @@ class Analyte:
     ambiguous: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Canonical:
-    """A value in its canonical unit, beside what was sent and the factor between them (`table` is its version)."""
-
-    code: str
-    value: Decimal
-    unit: str
-    sent_value: Decimal
-    sent_unit: str
-    factor: str
-    table: str
-
-
 def _analyte(code: str, row: dict[str, Any]) -> Analyte:
     low, high = map(Decimal, row.pop("plausible"))
     spells = {normal_unit(spelling): unit for spelling, unit in row.pop("spells", {}).items()}
@@ -126,12 +113,15 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
 _TABLE = tomllib.loads((Path(__file__).parent / "analytes.toml").read_text(encoding="utf-8"))
 
 TABLE_VERSION: str = _TABLE["version"]
-"""The version of analytes.toml, recorded with each converted value."""
+"""The version of analytes.toml, recorded with each report."""
 
 ANALYTES: dict[str, Analyte] = {code: _analyte(code, row) for code, row in _TABLE["analytes"].items()}
 """The trial's analytes by code."""
 
 _SPELLINGS = {normal_unit(spelling): unit for unit, spellings in _TABLE["spellings"].items() for spelling in spellings}
+_KNOWN_UNITS = frozenset(_SPELLINGS).union(
+    *((*each.accepts, *each.spells, *each.reads, *each.ambiguous) for each in ANALYTES.values())
+)
 _BY_LOINC = {code: analyte.code for analyte in ANALYTES.values() for code in analyte.loinc}
 _BY_LOCAL = {name.casefold(): analyte.code for analyte in ANALYTES.values() for name in analyte.local}
 _BY_SYSTEM = {(system, code): analyte for system, row in _TABLE["systems"].items() for code, analyte in row.items()}
@@ -159,6 +149,11 @@ def identify(codings: Iterable[tuple[str, str]], aliases: Mapping[tuple[str, str
     return None
 
 
+def is_known_unit(unit: str) -> bool:
+    """Whether any analyte is measured in the unit, or some laboratory writes it for one that is."""
+    return len(unit) <= UNIT_LENGTH_MAX and normal_unit(unit) in _KNOWN_UNITS
+
+
 def canonical(
     code: str,
     value: Decimal,
@@ -166,7 +161,7 @@ def canonical(
     *,
     sent_as: str | None = None,
     aliases: Mapping[str, str] | None = None,
-) -> Canonical:
+) -> Decimal:
     """`value` in the canonical unit of the analyte `code`, within its bounds of plausibility.
 
     `sent_as` is the LOINC or local code that the value came with, which decides some units (BUN). `aliases` are the
@@ -174,9 +169,9 @@ def canonical(
     """
     converted = convert(code, value, unit, sent_as=sent_as, aliases=aliases)
     analyte = ANALYTES[code]
-    if not analyte.low <= converted.value <= analyte.high:
+    if not analyte.low <= converted <= analyte.high:
         raise ImplausibleValueError(
-            f"{code} {converted.value} {analyte.unit} is not between {analyte.low} and {analyte.high}"
+            f"{code} {converted} {analyte.unit} is not between {analyte.low} and {analyte.high}"
         )
     return converted
 
@@ -188,7 +183,7 @@ def convert(
     *,
     sent_as: str | None = None,
     aliases: Mapping[str, str] | None = None,
-) -> Canonical:
+) -> Decimal:
     """As `canonical`, without bounds of plausibility: for the bounds of a reference range."""
     analyte = ANALYTES.get(code)
     if analyte is None:
@@ -196,8 +191,7 @@ def convert(
     if not value.is_finite() or len(value.as_tuple().digits) > DIGITS_MAX or abs(value.adjusted()) > MAGNITUDE_MAX:
         raise ImplausibleValueError(f"the value of {code} is no measurement")
     listed = _listed_unit(analyte, unit, sent_as, aliases or {})
-    factor = analyte.accepts[listed]
-    return Canonical(code, _times(value, factor), analyte.unit, value, unit, factor, TABLE_VERSION)
+    return _times(value, analyte.accepts[listed])
 
 
 def _listed_unit(analyte: Analyte, unit: str, sent_as: str | None, aliases: Mapping[str, str]) -> str:

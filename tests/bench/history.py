@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
-from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender
+from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender, Tables
 from services.randomization.events import SubjectScreened
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import NewEvent
@@ -51,7 +51,7 @@ def report(number: int) -> NewEvent:
     """The report of that number: a first version of one haemoglobin."""
     message, order, key = f"{number:032x}", f"0{number:031x}", f"1{number:031x}"
     subject = SUBJECTS[number % len(SUBJECTS)]
-    changes = {"subject": subject, "message": message, "message_id": f"m-{number}", "orders": (order,)}
+    changes = {"subject": subject, "message_key": message, "message_id": f"m-{number}", "orders": (order,)}
     data = {**_REPORT, **changes, "results": ({**_REPORT["results"][0], "key": key},)}
     tags = (f"subject:{subject}", f"site:{subject[:2]}", f"message:{message}", f"order:{order}")
     return new_event(LabReportRecorded.name, tags, data)
@@ -72,7 +72,7 @@ def _batches(count: int) -> Iterator[range]:
 _REPORT: dict[str, Any] = LabReportRecorded(
     subject=SUBJECTS[0],
     site="01",
-    message="",
+    message_key="",
     digest="db8d5cf4f6437c99cca6cd5c63c70f331288756c2900c62bc94212765db084d1",
     source="json",
     sender=Sender(application="LIS", facility="HOSPITAL"),
@@ -92,4 +92,5 @@ _REPORT: dict[str, Any] = LabReportRecorded(
             as_sent=AsSent(code="HGB", value="8.6", unit="g/dL"),
         ),
     ),
+    tables=Tables(analytes="1.0", other_tests="1.0", ctcae="5.0"),
 ).model_dump(mode="json")

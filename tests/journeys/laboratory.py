@@ -20,8 +20,10 @@ async def results_of(client: httpx.AsyncClient, subject: str, at: int, **paramet
     return items
 
 
-async def held_at(client: httpx.AsyncClient, site: str, at: int, state: str = "held") -> list[dict[str, Any]]:
-    """What is held at a site."""
+async def quarantined_at(
+    client: httpx.AsyncClient, site: str, at: int, state: str = "quarantined"
+) -> list[dict[str, Any]]:
+    """What is quarantined at a site."""
     parameters = {"site": site, "state": state}
     response = await client.get("/labs/quarantine", params=parameters, headers={"Log-Position": str(at)})
     assert response.status_code == 200, response.text

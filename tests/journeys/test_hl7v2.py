@@ -1,10 +1,11 @@
-"""Laboratory messages of HL7 v2 over HTTP: acknowledged once recorded, held where not sure, released."""
+"""Laboratory messages of HL7 v2 over HTTP: acknowledged once recorded, quarantined where not sure, released."""
 
 from __future__ import annotations
 
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.labs.charset import decode
@@ -12,10 +13,12 @@ from services.labs.er7 import parse
 from services.labs.transmission import split
 from shared.identity import Role
 from tests.corpus import CORPUS, needs_corpus
-from tests.journeys.laboratory import ER7, acknowledgment, errors, held_at, position_of, results_of, send
+from tests.journeys.laboratory import ER7, acknowledgment, errors, position_of, quarantined_at, results_of, send
 from tests.journeys.subjects import post, screened
 from tests.journeys.trial import As
 from tests.labs.examples import OBX_HCT, OBX_HGB, OBX_LOCAL, OBX_NO_UNIT, OBX_PLT, oru
+
+PERSONAL = ("Doe", "Jane", "19610615", "MRN77", "Long Street", "fasting")
 
 CORPUS_MESSAGES = [
     pytest.param(path, path.read_bytes(), id=path.stem)
@@ -57,7 +60,7 @@ async def test_a_control_id_is_not_used_for_another_content(speaking_as: As, sit
     assert (await send(lis, oru(OBX_PLT, subject=subject))).content == answer.content
 
 
-async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As, site: str) -> None:
+async def test_what_cannot_be_read_is_quarantined_and_the_rest_recorded(speaking_as: As, site: str) -> None:
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     answer = await send(lis, oru(OBX_PLT, OBX_LOCAL, OBX_NO_UNIT, subject=subject))
@@ -65,11 +68,11 @@ async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As
     assert errors(answer) == [("OBX^2^3", "103"), ("OBX^3^6", "101")]
     at = position_of(answer)
     assert [item["code"] for item in await results_of(staff, subject, at)] == ["PLT"]
-    [held] = await held_at(staff, site, at)
-    assert (held["subject"], held["message_id"]) == (subject, "42")
-    assert [ground["code"] for ground in held["grounds"]] == ["unknown-analyte", "missing-unit"]
+    [message] = await quarantined_at(staff, site, at)
+    assert (message["subject"], message["message_id"]) == (subject, "42")
+    assert [ground["code"] for ground in message["grounds"]] == ["unknown-analyte", "missing-unit"]
 
-    path = f"/labs/quarantine/{held['id']}/release"
+    path = f"/labs/quarantine/{message['id']}/release"
     too_little = await post(staff, path, {"reason": "mapped", "mapping": {"codes": {"HB1": "HGB"}}}, 409)
     assert too_little["type"] == "/problems/message-still-unreadable"
     mapping = {"codes": {"HB1": "HGB", "6690-2": None}}
@@ -79,21 +82,21 @@ async def test_what_cannot_be_read_is_held_and_the_rest_recorded(speaking_as: As
         ("HGB", "86", 1),
         ("PLT", "62", 1),
     ]
-    assert await held_at(staff, site, released["position"]) == []
-    assert [item["id"] for item in await held_at(staff, site, 0, "released")] == [held["id"]]
+    assert await quarantined_at(staff, site, released["position"]) == []
+    assert [item["id"] for item in await quarantined_at(staff, site, 0, "released")] == [message["id"]]
     again = await post(staff, path, {"reason": "mapped", "mapping": mapping}, 409)
     assert again["type"] == "/problems/message-already-released"
     assert (await send(lis, oru(OBX_PLT, OBX_LOCAL, OBX_NO_UNIT, subject=subject))).content == answer.content
 
 
-async def test_an_unknown_subject_is_held_and_released_to_the_right_one(speaking_as: As, site: str) -> None:
+async def test_an_unknown_subject_is_quarantined_and_released_to_the_right_one(speaking_as: As, site: str) -> None:
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     answer = await send(lis, oru(subject=f"{site}-999"))
     assert (acknowledgment(answer), errors(answer)) == ("AE", [("PID^1^3", "204")])
-    [held] = await held_at(staff, site, position_of(answer))
-    assert held["subject"] is None
-    path = f"/labs/quarantine/{held['id']}/release"
+    [message] = await quarantined_at(staff, site, position_of(answer))
+    assert message["subject"] is None
+    path = f"/labs/quarantine/{message['id']}/release"
     assert (await post(staff, path, {"reason": "none"}, 409))["type"] == "/problems/message-still-unreadable"
     stranger = speaking_as(Role.COORDINATOR, "99")
     assert (await stranger.post(path, json={"reason": "x", "subject": subject})).status_code == 403
@@ -101,6 +104,19 @@ async def test_an_unknown_subject_is_held_and_released_to_the_right_one(speaking
     assert [report["subject"] for report in released["reports"]] == [subject]
     [item] = await results_of(staff, subject, released["position"])
     assert (item["value"], item["as_sent"]["value"]) == ("86", "8.6")
+
+
+async def test_what_is_not_told_in_clear_is_mapped_by_its_place(speaking_as: As, site: str) -> None:
+    staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
+    subject = await screened(staff, site)
+    answer = await send(lis, oru(OBX_PLT, "NM|Hb of Mrs Doe^^L||8.6|gram per decilitre|||||F", subject=subject))
+    [message] = await quarantined_at(staff, site, position_of(answer))
+    [ground] = message["grounds"]
+    assert (ground["sent_code"], ground["sent_unit"]) == ("OBX[2]-3", "OBX[2]-6")
+    mapping = {"codes": {"OBX[2]-3": "HGB"}, "units": {"OBX[2]-6": "g/dL"}}
+    released = await post(staff, f"/labs/quarantine/{message['id']}/release", {"reason": "read", "mapping": mapping})
+    [item] = await results_of(staff, subject, released["position"], code="HGB")
+    assert (item["value"], item["as_sent"]) == ("86", {"code": "OBX[2]-3", "value": "8.6", "unit": "OBX[2]-6"})
 
 
 async def test_a_batch_is_answered_by_a_batch(speaking_as: As, site: str) -> None:
@@ -113,6 +129,43 @@ async def test_a_batch_is_answered_by_a_batch(speaking_as: As, site: str) -> Non
     answer = await send(speaking_as(Role.LAB, site), "BHS|^~\\&|LIS|LAB\r" + "".join(messages) + "BTS|3\r")
     answers = [parse(text).first("MSA") for text in split(answer.text).messages]
     assert [(msa[2].value, msa[1].value) for msa in answers] == [("1", "AA"), ("2", "AE"), ("3", "AR")]
+
+
+async def test_the_position_of_a_batch_is_the_highest_of_its_messages(speaking_as: As, site: str) -> None:
+    subject = await screened(speaking_as(Role.COORDINATOR, site), site)
+    lis = speaking_as(Role.LAB, site)
+    known, new = oru(subject=subject, control_id="1"), oru(subject=subject, control_id="2")
+    before = position_of(await send(lis, known))
+    assert position_of(await send(lis, new + known)) > before
+
+
+async def test_a_batch_that_lost_a_message_on_the_way_is_taken_and_told_so(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await screened(staff, site)
+    message = oru(subject=subject)
+    answer = await send(speaking_as(Role.LAB, site), "BHS|^~\\&|LIS|LAB\r" + message + "BTS|2\r")
+    assert codes_of(answer) == ["AA"]
+    assert answer.text.split("\r")[-2] == "BTS|1|BTS-1 counts 2, messages that arrived: 1"
+    assert len(await results_of(staff, subject, position_of(answer))) == 1
+
+
+def codes_of(batch: httpx.Response) -> list[str]:
+    """MSA-1 of each answer in a batch."""
+    return [parse(text).first("MSA")[1].value for text in split(batch.text).messages]
+
+
+async def test_an_idempotency_key_of_a_batch_is_of_that_batch_alone(speaking_as: As, site: str) -> None:
+    subject = await screened(speaking_as(Role.COORDINATOR, site), site)
+    lis = speaking_as(Role.LAB, site)
+    messages = [oru(subject=subject, control_id=number) for number in ("1", "2", "3")]
+    messages[0] = messages[0].replace("ORU^R01^ORU_R01", "ADT^A01")  # it records nothing
+    headers = ER7 | {"Idempotency-Key": "b1"}
+    first = await lis.post("/labs/hl7v2", content="".join(messages[:2]), headers=headers)
+    retry = await lis.post("/labs/hl7v2", content="".join(messages[:2]), headers=headers)
+    assert [codes_of(answer) for answer in (first, retry)] == [["AR", "AA"]] * 2
+    for other in ("".join(messages), messages[2]):
+        refused = await lis.post("/labs/hl7v2", content=other, headers=headers)
+        assert (refused.status_code, refused.json()["type"]) == (422, "/problems/idempotency-key-reused")
 
 
 @pytest.mark.parametrize(
@@ -160,39 +213,41 @@ async def test_a_token_that_sends_messages_speaks_for_one_site_and_its_applicati
 async def test_nothing_that_names_a_person_stands_in_clear(speaking_as: As, site: str) -> None:
     subject = await screened(speaking_as(Role.COORDINATOR, site), site)
     lis = speaking_as(Role.LAB, site)
-    note = "TX|8251-1^Comment^LN||Mrs Doe was fasting||||||F"
-    await send(lis, oru(OBX_HGB, note, subject=subject, control_id="1"))
-    last = await send(lis, oru(OBX_HGB, note, subject="unknown", control_id="2"))
+    observations = (
+        OBX_HGB,
+        "TX|8251-1^Comment^LN||Mrs Doe was fasting||||||F",
+        "NM|DOE^Jane^Mrs Doe||8.6|g/dL|||||F",
+        "NM|718-7^Hemoglobin^LN||8.6|of Mrs Doe|||||F",
+        "NM|777-3^Platelets^LN|||fasting woman|||||X",
+    )
+    await send(lis, oru(*observations, subject=subject, control_id="1"))
+    last = await send(lis, oru(*observations, subject="unknown", control_id="2"))
     trail = await speaking_as(Role.REGULATOR).get(
         "/audit/events", params={"site": site}, headers={"Log-Position": str(position_of(last))}
     )
-    held = await speaking_as(Role.MONITOR, site).get("/labs/quarantine", params={"site": site})
+    listed = await speaking_as(Role.MONITOR, site).get("/labs/quarantine", params={"site": site})
     assert "lab-message-quarantined" in trail.text
-    for text in (trail.text, held.text):
-        assert not [word for word in ("Doe", "Jane", "19610615", "MRN77", "Long Street", "fasting") if word in text]
+    for text in (trail.text, listed.text):
+        assert not [word for word in PERSONAL if word.casefold() in text.casefold()]
 
 
 @needs_corpus
 @pytest.mark.parametrize(("path", "sent"), CORPUS_MESSAGES)
-async def test_a_message_of_another_maker_is_taken_in_without_loss(speaking_as: As, path: Path, sent: bytes) -> None:
-    """Its subject is unknown, so it is held; once a subject is named, what could not be read is known by its place."""
+async def test_a_message_of_another_maker_is_received_without_loss(speaking_as: As, path: Path, sent: bytes) -> None:
+    """Its subject is unknown, so it is quarantined; once a subject is named, the rest is dismissed by code."""
     site = "97"
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     subject = await screened(staff, site)
     text = decode(sent).replace("|1932|", f"|{path.stem}|")  # six of them share one control id
     answer = await send(lis, text)
     assert acknowledgment(answer)[1:] == "E"
-    [held] = [item for item in await held_at(staff, site, position_of(answer)) if item["id"] == position_of(answer)]
-    no_subject, *grounds = held["grounds"]
+    at = position_of(answer)
+    [message] = [each for each in await quarantined_at(staff, site, at) if each["id"] == at]
+    no_subject, *grounds = message["grounds"]
     assert no_subject["code"] == "unknown-subject"
     assert path.parent.name != "simhospital" or not grounds
     codes = {ground["sent_code"]: None for ground in grounds if ground["sent_code"]}
     release = {"reason": "the subject is known", "subject": subject, "mapping": {"codes": codes}}
-    response = await staff.post(f"/labs/quarantine/{held['id']}/release", json=release)
-    if response.status_code == 409:  # an observation without any code cannot be mapped, and stays held
-        assert {ground.get("sent_code") for ground in response.json()["grounds"]} == {None}
-        return
-    assert response.status_code == 201, response.text
-    [report] = response.json()["reports"]
+    [report] = (await post(staff, f"/labs/quarantine/{message['id']}/release", release))["reports"]
     items = await results_of(staff, subject, report["position"])
     assert sorted(item["code"] for item in items) == sorted(result["code"] for result in report["results"])

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from shared.identity import Role
-from tests.journeys.laboratory import results_of
+from tests.journeys.laboratory import ER7, results_of
 from tests.journeys.subjects import blood_count, post, screened
 from tests.journeys.trial import As
-from tests.labs.examples import body, hgb
+from tests.labs.examples import body, hgb, oru
 
 
 async def problem_of(client: httpx.AsyncClient, sent: object, status: int) -> str:
@@ -68,6 +68,25 @@ async def test_an_idempotency_key_is_of_one_request(speaking_as: As, site: str) 
     assert (retry.status_code, retry.json()) == (201, first.json())
     other = await lis.post("/labs/results", json=body(hgb("87"), subject=subject), headers=key)
     assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+
+
+async def test_an_idempotency_key_of_several_reports_is_of_that_request_alone(speaking_as: As, site: str) -> None:
+    subject = await screened(speaking_as(Role.COORDINATOR, site), site)
+    lis = speaking_as(Role.LAB, site)
+    key = {"Idempotency-Key": "k2"}
+    sent = [body(subject=f"{site}-999"), body(subject=subject, message_id="m2")]
+    first = await lis.post("/labs/results", json=sent, headers=key)
+    assert first.status_code == 207
+    retry = await lis.post("/labs/results", json=sent, headers=key)
+    assert (retry.status_code, retry.json()) == (207, first.json())
+    new = body(hgb("87"), subject=subject, message_id="m3")
+    for other in (new, [body(subject=subject), sent[1], new], [{}, {}, new]):
+        response = await lis.post("/labs/results", json=other, headers=key)
+        assert (response.status_code, response.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    elsewhere = await lis.post("/labs/hl7v2", content=oru(subject=subject), headers=key | ER7)
+    assert (elsewhere.status_code, elsewhere.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    items = await results_of(speaking_as(Role.MONITOR), subject, int(first.headers["Log-Position"]))
+    assert [item["message_id"] for item in items] == ["m2"]
 
 
 async def test_a_message_id_is_not_used_for_another_content(speaking_as: As, site: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.labs import hl7v2
-from services.labs.commands import LabReport, TakeInReport
-from services.labs.events import LabReportRecorded, LabResult, Sealed
+from services.labs.commands import LabReport, RecordLabReport
+from services.labs.events import LabReportRecorded, LabResult, Sealed, Tables
 from services.labs.json_report import read_report
 from tests.scenario import DAY_0
 
@@ -16,6 +16,7 @@ S = "01-001"
 COLLECTED = datetime(2025, 12, 31, 0, 0, tzinfo=UTC)
 REPORTED = COLLECTED + timedelta(hours=4)
 SEALED = Sealed(holder="site:01", text="v1.c2VhbGVk")
+TABLES = Tables(analytes="1.0", other_tests="1.0", ctcae="5.0")
 SETTING = hl7v2.Setting(site="01", zone=ZoneInfo("Asia/Shanghai"), authority="MARROW", latest=DAY_0)
 
 
@@ -35,19 +36,19 @@ def body(*results: dict[str, Any], **members: Any) -> dict[str, Any]:
     } | members
 
 
-def report(*results: dict[str, Any], **members: Any) -> TakeInReport:
+def report(*results: dict[str, Any], **members: Any) -> RecordLabReport:
     """The command that such a report becomes."""
     return read_report(LabReport.model_validate(body(*results, **members)), DAY_0)
 
 
 def recorded(
-    command: TakeInReport, *versions: LabResult, subject: str = S, released_from: int | None = None, **members: Any
+    command: RecordLabReport, *versions: LabResult, subject: str = S, released_from: int | None = None, **members: Any
 ) -> LabReportRecorded:
     """The event that records a command, with these versions of its results (default: the first of each)."""
     return LabReportRecorded(
         subject=subject,
         site=subject[:2],
-        message=command.message,
+        message_key=command.message_key,
         digest=command.digest,
         source=command.source,
         sender=command.sender,
@@ -55,13 +56,14 @@ def recorded(
         reported_at=command.reported_at,
         orders=tuple(dict.fromkeys(result.order for result in command.results)),
         results=versions or tuple(version(command, number) for number in range(len(command.results))),
+        tables=TABLES,
         unread=command.unread,
         sealed=command.sealed,
         released_from=released_from,
     ).model_copy(update=members)
 
 
-def version(command: TakeInReport, number: int = 0, **members: Any) -> LabResult:
+def version(command: RecordLabReport, number: int = 0, **members: Any) -> LabResult:
     """The version that a result of a command becomes: the first, unless it says otherwise."""
     result = command.results[number]
     return LabResult(
@@ -100,6 +102,6 @@ def oru(*observations: str, subject: str = S, control_id: str = "42", msh: str =
     return "\r".join(segments) + "\r"
 
 
-def message(*observations: str, **members: Any) -> TakeInReport:
+def message(*observations: str, **members: Any) -> RecordLabReport:
     """The command that such a message becomes, sealed."""
     return hl7v2.read_message(oru(*observations, **members), SETTING).model_copy(update={"sealed": SEALED})

@@ -104,14 +104,36 @@ def test_a_batch_is_answered_by_one_batch() -> None:
     assert lines[0] == "BHS|^~\\&|MARROW|01|LIS|LAB|20261004101530+0000||||R1|B7"
     assert lines[-2:] == ["BTS|2", ""]
     assert [message + "" for message in split(text).messages] == answers
-    assert split(text).remarks == ()
+    assert split(text).miscounts == ()
 
 
 def test_a_file_is_answered_by_a_file() -> None:
     sent = split("FHS|^~\\&|LIS|LAB|||||||F3\r" + MSH.format("", "") + "FTS|1\r")
     text = acknowledge_batch(sent, [answered(m) for m in sent.messages], at=AT, control_id="R1")
     assert [line[:3] for line in text.split("\r")] == ["FHS", "BHS", "MSH", "MSA", "BTS", "FTS", ""]
-    assert split(text).remarks == ()
+    assert split(text).miscounts == ()
+
+
+def test_a_trailer_that_counts_otherwise_than_what_arrived_is_told_so_beside_the_answers_of_the_messages() -> None:
+    batch = "BHS|^~\\&|LIS|LAB|||||||B7\r" + MSH.format("", "") + "BTS|{}\r"
+    for sent, comment in (
+        ("1", ""),
+        ("01", ""),
+        ("", ""),
+        ("3", "|BTS-1 counts 3, messages that arrived: 1"),
+        ("some", "|BTS-1 gives no number, messages that arrived: 1"),
+    ):
+        transmission = split(batch.format(sent))
+        answers = [answered(message) for message in transmission.messages]
+        text = acknowledge_batch(transmission, answers, at=AT, control_id="R1")
+        assert text.split("\r")[-2] == f"BTS|1{comment}"
+        assert list(split(text).messages) == answers
+    file = split("FHS|^~\\&|LIS|LAB|||||||F3\r" + batch.format("2") + "FTS|4\r")
+    answer = acknowledge_batch(file, [answered(m) for m in file.messages], at=AT, control_id="R1").split("\r")
+    assert answer[-3:-1] == [
+        "BTS|1|BTS-1 counts 2, messages that arrived: 1",
+        "FTS|1|FTS-1 counts 4, batches that arrived: 1",
+    ]
 
 
 def test_messages_in_a_row_without_a_header_are_answered_by_a_batch_too() -> None:

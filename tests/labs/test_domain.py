@@ -1,9 +1,11 @@
-"""What becomes of a report: recorded once, versioned by result, held where it is not sure."""
+"""What becomes of a report: recorded once, versioned by result, quarantined where it is not sure."""
 
 from __future__ import annotations
 
+import tomllib
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given as examples
@@ -11,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.labs import domain
-from services.labs.commands import Mapping, ReleaseMessage, TakeInReport
+from services.labs.commands import Mapping, RecordLabReport, ReleaseMessage
 from services.labs.events import (
     LabMessageQuarantined,
     LabMessageRefused,
@@ -30,6 +32,7 @@ from tests.labs.examples import (
     OBX_NO_UNIT,
     REPORTED,
     SEALED,
+    TABLES,
     S,
     hgb,
     message,
@@ -52,18 +55,19 @@ def only_result(result: Result) -> LabResult:
     return version
 
 
-def quarantined(command: TakeInReport, subject: str | None, *, whole: bool) -> LabMessageQuarantined:
+def quarantined(command: RecordLabReport, subject: str | None, *, whole: bool) -> LabMessageQuarantined:
     no_subject = (domain.NO_SUBJECT,) if subject is None else ()
     return LabMessageQuarantined(
         subject=subject,
         site=command.site,
-        message=command.message,
+        message_key=command.message_key,
         digest=command.digest,
         source="hl7v2",
         sender=command.sender,
         message_id=command.message_id,
         grounds=(*no_subject, *command.grounds),
-        held=None if whole else command.held,
+        quarantined=None if whole else command.quarantined,
+        tables=TABLES,
         sealed=SEALED,
     )
 
@@ -72,6 +76,13 @@ class TestAReportOfJson:
     def test_of_a_known_subject_is_recorded(self) -> None:
         command = report(hgb(reference_low="120", reference_high="160"))
         given(screened()).when(domain.REPORT, command).records(recorded(command))
+
+    def test_is_recorded_with_the_versions_of_the_tables_that_it_was_read_by(self) -> None:
+        [event] = given(screened()).when(domain.REPORT, report()).events
+        assert isinstance(event, LabReportRecorded)
+        for table, recorded_version in event.tables.model_dump().items():
+            path = Path(domain.__file__).with_name(f"{table}.toml")
+            assert tomllib.loads(path.read_text(encoding="utf-8"))["version"] == recorded_version
 
     def test_of_an_unknown_subject_is_refused(self) -> None:
         given().when(domain.REPORT, report()).rejects(UNKNOWN_SUBJECT, subject=S)
@@ -93,7 +104,7 @@ class TestAReportOfJson:
     def test_is_decided_within_its_subject_its_message_and_its_orders(self) -> None:
         command = report()
         tags = {tag for item in domain.boundary(command).items for tag in item.tags}
-        assert tags == {f"subject:{S}", f"message:{command.message}", f"order:{command.results[0].order}"}
+        assert tags == {f"subject:{S}", f"message:{command.message_key}", f"order:{command.results[0].order}"}
         assert all(item.types for item in domain.boundary(command).items)
 
 
@@ -163,16 +174,16 @@ class TestAMessage:
         command = message(OBX_HGB, OBX_HCT)
         given(screened()).when(domain.MESSAGE, command).records(recorded(command))
 
-    def test_of_an_unknown_subject_is_held_as_a_whole(self) -> None:
+    def test_of_an_unknown_subject_is_quarantined_as_a_whole(self) -> None:
         command = message()
         given().when(domain.MESSAGE, command).records(quarantined(command, None, whole=True))
 
-    def test_that_is_partly_readable_is_recorded_in_part_and_held_in_part(self) -> None:
+    def test_that_is_partly_readable_is_recorded_in_part_and_quarantined_in_part(self) -> None:
         command = message(OBX_HGB, OBX_LOCAL, OBX_NO_UNIT)
         assert [ground.code for ground in command.grounds] == ["unknown-analyte", "missing-unit"]
         given(screened()).when(domain.MESSAGE, command).records(recorded(command), quarantined(command, S, whole=False))
 
-    def test_without_a_readable_result_is_held_as_a_whole(self) -> None:
+    def test_without_a_readable_result_is_quarantined_as_a_whole(self) -> None:
         command = message(OBX_LOCAL)
         given(screened()).when(domain.MESSAGE, command).records(quarantined(command, S, whole=True))
 
@@ -192,7 +203,7 @@ class TestAMessage:
         first, second = message(), message(OBX_HGB.replace("8.6", "8.7"))
         refused = LabMessageRefused(
             site="01",
-            message=first.message,
+            message_key=first.message_key,
             digest=second.digest,
             source="hl7v2",
             sender=first.sender,
@@ -208,18 +219,18 @@ class TestAMessage:
 class TestARelease:
     def released(self, quarantine: int, subject: str = S, **codes: str | None) -> LabMessageReleased:
         return LabMessageReleased(
-            quarantine=quarantine, subject=subject, site="01", message=message().message, codes=codes, units={}
+            quarantine=quarantine, subject=subject, site="01", message_key=message().message_key, codes=codes, units={}
         )
 
-    def command(self, read: TakeInReport, quarantine: int, **codes: str | None) -> ReleaseMessage:
+    def command(self, read: RecordLabReport, quarantine: int, **codes: str | None) -> ReleaseMessage:
         return ReleaseMessage(
             **(dict(read) | {"reason": "mapped", "quarantine": quarantine, "mapping": Mapping(codes=codes)})
         )
 
-    def test_records_what_was_held(self) -> None:
-        held = quarantined(message(), None, whole=True)
+    def test_records_what_was_quarantined(self) -> None:
+        in_quarantine = quarantined(message(), None, whole=True)
         command = self.command(message(), 1)
-        given(held, screened()).when(domain.RELEASE, command).records(
+        given(in_quarantine, screened()).when(domain.RELEASE, command).records(
             self.released(1), recorded(command, released_from=1)
         )
 
@@ -228,23 +239,23 @@ class TestARelease:
         given(*history).when(domain.RELEASE, self.command(message(), 1)).rejects(domain.ALREADY_RELEASED, quarantine=1)
 
     def test_of_what_still_cannot_be_read_is_refused_with_the_grounds(self) -> None:
-        held = quarantined(message(OBX_LOCAL), S, whole=True)
-        result = given(screened(), held).when(domain.RELEASE, self.command(message(OBX_LOCAL), 2))
+        in_quarantine = quarantined(message(OBX_LOCAL), S, whole=True)
+        result = given(screened(), in_quarantine).when(domain.RELEASE, self.command(message(OBX_LOCAL), 2))
         result.rejects(domain.STILL_UNREADABLE)
         assert result.problem is not None
         assert [ground["code"] for ground in result.problem.members["grounds"]] == ["unknown-analyte"]
 
     def test_for_a_subject_that_is_not_known_is_refused(self) -> None:
-        held = quarantined(message(), None, whole=True)
-        given(held).when(domain.RELEASE, self.command(message(), 1)).rejects(domain.STILL_UNREADABLE)
+        in_quarantine = quarantined(message(), None, whole=True)
+        given(in_quarantine).when(domain.RELEASE, self.command(message(), 1)).rejects(domain.STILL_UNREADABLE)
 
     def test_does_not_change_what_the_message_is_answered_with(self) -> None:
         command = message()
-        held = quarantined(command, None, whole=True)
-        history = (held, screened(), self.released(1), recorded(command, released_from=1))
+        in_quarantine = quarantined(command, None, whole=True)
+        history = (in_quarantine, screened(), self.released(1), recorded(command, released_from=1))
         with pytest.raises(domain.RecordedBefore) as before:
             given(*history).when(domain.MESSAGE, command)
-        assert [each.event for each in before.value.earlier] == [held]
+        assert [each.event for each in before.value.earlier] == [in_quarantine]
 
 
 @settings(max_examples=60, deadline=None)

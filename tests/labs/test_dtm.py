@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.labs.dtm import Precision, TimestampError, read_timestamp
+from shared.clock import EARLIEST, LATEST
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -53,7 +54,8 @@ def test_a_time_that_the_change_of_clocks_makes_ambiguous_or_skips_is_doubtful()
 @pytest.mark.parametrize(
     "text",
     ["", "yesterday", "2026-10-04", "20261304", "20260230", "202610042401", "20261004256000", "0000", "00010101+1400",
-     "99991231235959", "20261004+2500", "20261004+0160", "20261004101530.", "２０２６", "196203520"],
+     "99991231235959", "99981231240000-1500", "20261004+2500", "20261004+0160", "20261004101530.", "２０２６",
+     "196203520"],
 )  # fmt: skip
 def test_what_is_not_a_timestamp_is_refused(text: str) -> None:
     with pytest.raises(TimestampError):
@@ -71,6 +73,11 @@ def test_a_written_timestamp_reads_back_as_the_same_local_time(local: datetime) 
     timestamp = read_timestamp(local.strftime("%Y%m%d%H%M%S.%f"), SHANGHAI)
     if not timestamp.doubtful:
         assert timestamp.at.astimezone(SHANGHAI).replace(tzinfo=None) == local
+
+
+@pytest.mark.parametrize(("text", "at"), [("18991231190000-0500", EARLIEST), ("22000101080000+0800", LATEST)])
+def test_the_bounds_are_those_of_the_instant_whatever_the_local_year(text: str, at: datetime) -> None:
+    assert read_timestamp(text, UTC).at == at
 
 
 @pytest.mark.parametrize("text", ["19000101000000+1500", "22000101000001+0000", "22001231235959-1500"])

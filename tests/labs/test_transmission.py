@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from services.labs.charset import decode
 from services.labs.er7 import parse
 from services.labs.hl7_errors import MESSAGES_MAX, ErrorCode, Hl7Error, TooLargeError
-from services.labs.transmission import split
+from services.labs.transmission import Miscount, split
 from tests.corpus import CORPUS, needs_corpus
 
 MSH = "MSH|^~\\&|LIS|LAB|MARROW|01|20261004101500||ORU^R01|{}|P|2.5\rPID|1\r"
@@ -22,7 +22,7 @@ def control_ids(text: str) -> list[str]:
 def test_a_message_alone_is_no_batch() -> None:
     transmission = split(MSH.format(1))
     assert not transmission.is_batch
-    assert transmission.remarks == ()
+    assert transmission.miscounts == ()
 
 
 def test_messages_in_a_row_are_answered_as_a_batch() -> None:
@@ -43,17 +43,26 @@ def test_a_file_of_two_batches_holds_the_messages_of_both() -> None:
     transmission = split(FHS + batch + batch + "FTS|2\r")
     assert transmission.file_header is not None
     assert len(transmission.messages) == 2
-    assert transmission.remarks == ()
+    assert transmission.miscounts == ()
 
 
 def test_several_mllp_frames_hold_several_messages() -> None:
     assert control_ids(f"\x0b{MSH.format(1)}\x1c\r\x0b{MSH.format(2)}\x1c\r") == ["1", "2"]
 
 
-def test_a_trailer_that_counts_lost_messages_is_remarked_and_what_arrived_is_read() -> None:
+def test_a_trailer_that_counts_lost_messages_is_noted_and_what_arrived_is_read() -> None:
     transmission = split(BHS + MSH.format(1) + "BTS|2\r")
     assert len(transmission.messages) == 1
-    assert transmission.remarks == ("BTS-1 does not count the 1 that arrived",)
+    assert transmission.miscounts == (Miscount("BTS", 2, 1),)
+
+
+def test_a_message_alone_under_a_trailer_that_counts_more_is_answered_by_a_batch() -> None:
+    assert split(MSH.format(1) + "BTS|2\r").is_batch
+    assert not split(MSH.format(1) + "BTS|1\r").is_batch
+
+
+def test_a_count_beyond_any_batch_is_no_number() -> None:
+    assert split(BHS + MSH.format(1) + f"BTS|{'9' * 5000}\r").miscounts == (Miscount("BTS", None, 1),)
 
 
 def test_more_messages_than_the_limit_are_too_large() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
-from shared.decision import Command, Decider, Outcome, Provenance, RequestKey, handle
+from shared.decision import Command, Decider, Outcome, Provenance, RequestKey, handle, require_own_key
 from shared.events import Event, Recorded
 from shared.eventstore.memory import MemoryLog
 from shared.eventstore.model import EVERYTHING, NewEvent, Query, QueryItem, ReadResult
@@ -123,6 +124,59 @@ async def test_the_same_key_with_another_request_is_refused(memory_log: MemoryLo
     with pytest.raises(Problem) as problem:
         await handle(memory_log, clock, BEDS, TakeBed(ward="B"), asked("k1", b'{"ward":"B"}'))
     assert problem.value.refusal == KEY_REUSED
+
+
+def of_several(number: int, body: bytes = b"[{}, {}]") -> Provenance:
+    """One of the several commands of a request under the key k1."""
+    provenance = asked("k1", body)
+    return replace(provenance, key=provenance.key and provenance.key.part(number))
+
+
+async def take_of_several(log: MemoryLog, number: int, body: bytes = b"[{}, {}]") -> Outcome:
+    return await handle(log, clock, BEDS, TakeBed(ward=f"W{number}"), of_several(number, body))
+
+
+async def test_a_request_of_several_commands_that_stopped_halfway_is_continued(memory_log: MemoryLog) -> None:
+    first = await take_of_several(memory_log, 0)
+    again, rest = await take_of_several(memory_log, 0), await take_of_several(memory_log, 1)
+    assert (again.events, again.replayed, rest.replayed) == (first.events, True, False)
+    assert await memory_log.head() == 2
+
+
+async def test_the_key_of_several_commands_is_refused_to_another_request_also_for_what_the_first_had_not(
+    memory_log: MemoryLog,
+) -> None:
+    await take_of_several(memory_log, 0)
+    for command, provenance in (
+        (TakeBed(ward="A"), asked("k1", b"{}")),
+        (TakeBed(ward="A"), of_several(0, b"[{}, {}, {}]")),
+        (TakeBed(ward="A"), of_several(2, b"[{}, {}, {}]")),
+    ):
+        with pytest.raises(Problem) as problem:
+            await handle(memory_log, clock, BEDS, command, provenance)
+        assert problem.value.refusal == KEY_REUSED
+    assert await memory_log.head() == 1
+
+
+async def test_the_key_of_a_single_command_is_refused_to_a_request_of_several(memory_log: MemoryLog) -> None:
+    await take(memory_log, key="k1")
+    with pytest.raises(Problem) as problem:
+        await take_of_several(memory_log, 1)
+    assert problem.value.refusal == KEY_REUSED
+    other = of_several(0).key
+    assert other is not None
+    with pytest.raises(Problem):
+        await require_own_key(memory_log, other)
+
+
+async def test_of_different_requests_at_once_under_one_key_only_one_records(memory_log: MemoryLog) -> None:
+    bodies = [str(number).encode() for number in range(16)]
+    outcomes = await asyncio.gather(
+        *(take_of_several(memory_log, number, body) for number, body in enumerate(bodies)), return_exceptions=True
+    )
+    assert len([outcome for outcome in outcomes if isinstance(outcome, Outcome)]) == 1
+    assert {outcome.refusal for outcome in outcomes if isinstance(outcome, Problem)} == {KEY_REUSED}
+    assert await memory_log.head() == 1
 
 
 async def test_two_callers_may_use_the_same_key(memory_log: MemoryLog) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded
+from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
 from services.visits.commands import InfuseProduct, Lot, ReportAdverseEvent, ScoreSymptoms
 from services.visits.events import (
@@ -150,7 +150,7 @@ def counted(
     return LabReportRecorded(
         subject=S,
         site="01",
-        message=f"m{number}-{status}",
+        message_key=f"m{number}-{status}",
         digest="0" * 64,
         source="json",
         sender=Sender(application="LIS", facility="HOSPITAL"),
@@ -172,6 +172,7 @@ def counted(
             )
             for code, value in values.items()
         ),
+        tables=Tables(analytes="1.0", other_tests="1.0", ctcae="5.0"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The first read models of labs: versions of results, held messages, and the subjects that are known."""
+"""The first read models of labs: versions of results, quarantined messages, and the subjects that are known."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_result_subject", "result", ["subject", "collected_at", "code", "key", "version"], schema=SCHEMA)
     op.create_table(
-        "held_message",
+        "quarantined_message",
         sa.Column("position", sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("site", sa.String(), nullable=False, index=True),
         _text("subject", nullable=True),
@@ -69,7 +69,7 @@ def upgrade() -> None:
         _text("sender_facility"),
         _text("message_id"),
         sa.Column("grounds", postgresql.JSONB(), nullable=False),
-        _instant("held_at", nullable=False),
+        _instant("quarantined_at", nullable=False),
         _instant("released_at"),
         schema=SCHEMA,
     )

@@ -71,20 +71,14 @@ class EntityIdentifier:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What MSH says of the message; applications and facilities are the namespace parts of MSH-3 to MSH-6."""
+    """What MSH says of the message; application and facility are the namespace parts of MSH-3 and MSH-4."""
 
     sending_application: str
     sending_facility: str
-    receiving_application: str
-    receiving_facility: str
     sent_at: Timestamp | None
     message_type: str
     trigger_event: str
     control_id: str
-    processing_id: str
-    version: str
-    accept_acknowledgment: str
-    application_acknowledgment: str
 
 
 @dataclass(frozen=True, slots=True)

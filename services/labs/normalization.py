@@ -1,7 +1,7 @@
 """Decides what a result says in the trial's own terms: analyte, canonical value, limits, grade, flag; or what bars it.
 
-A result is read or held, never guessed: an analyte, a unit or a status that is not known is a fault, and so is a value
-that cannot be true. Sources (JSON, HL7 v2) bring a `SentResult`, and get a `ReadResult` or a `Fault` for it.
+A result is read or quarantined, never guessed: an analyte, a unit or a status that is not known is a fault, and so is
+a value that cannot be true. Sources (JSON, HL7 v2) bring a `SentResult`, and get a `ReadResult` or a `Fault` for it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from services.labs import units
-from services.labs.events import AsSent, ResultStatus
-from services.labs.grading import Flag, flag, grade
+from services.labs.events import AsSent, ResultStatus, Tables
+from services.labs.grading import CTCAE_VERSION, Flag, flag, grade
 from services.labs.hl7_errors import ErrorCode
 from services.labs.numerics import Comparator
 from services.labs.recognition import result_key
@@ -102,6 +102,9 @@ class Aliases:
 NO_ALIASES = Aliases()
 
 _OTHERS = tomllib.loads((Path(__file__).parent / "other_tests.toml").read_text(encoding="utf-8"))
+TABLES = Tables(analytes=units.TABLE_VERSION, other_tests=_OTHERS["version"], ctcae=CTCAE_VERSION)
+"""What this process reads by, recorded once with each report."""
+
 _OTHER_LOINC = frozenset(_OTHERS["loinc"])
 _OTHER_LOCAL = frozenset(name.casefold() for name in _OTHERS["local"])
 _OTHER_OF_SYSTEM = frozenset((system, code) for system, codes in _OTHERS["systems"].items() for code in codes)
@@ -126,7 +129,8 @@ def is_other_test(codings: Iterable[tuple[str, str]], aliases: Aliases = NO_ALIA
 class SentResult:
     """A result as it was sent. `number` is its place in the report; `order` the key of its order.
 
-    `text` is the value as written; `value` the number that it states, None where it states none.
+    `text` is the value as written; `value` the number that it states, None where it states none. Codes and units that
+    may not be told in clear stand here by their place (see `disclosure`).
     """
 
     number: int
@@ -142,11 +146,6 @@ class SentResult:
     reference_high: Decimal | None = None
     sub_id: str = ""
     specimen: str = ""
-
-    @property
-    def code(self) -> str:
-        """The primary code."""
-        return self.codings[0][1] if self.codings else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,8 @@ def read_result(sent: SentResult, latest: datetime, aliases: Aliases = NO_ALIASE
     if kind is not None:
         return Fault(sent.number, kind, f"{analyte.code}: {kind.title}")
     try:
-        return _in_canonical_unit(sent, analyte, STATUSES[sent.status], aliases)
+        sent_code = next(pair[1] for pair in sent.codings if units.identify([pair], own) == code)
+        return _in_canonical_unit(sent, sent_code, analyte, STATUSES[sent.status], aliases)
     except units.UnitError as error:
         return Fault(sent.number, _BY_CODE[error.problem], str(error))
 
@@ -213,15 +213,24 @@ def _fault_of_value(sent: SentResult, status: ResultStatus) -> FaultKind | None:
     return VALUE_MISSING if status in NEEDS_VALUE else None
 
 
-def _in_canonical_unit(sent: SentResult, analyte: units.Analyte, status: ResultStatus, aliases: Aliases) -> ReadResult:
-    """Raises UnitError. Limits that cannot be brought to the canonical unit are left out: they came as free text."""
+def _in_canonical_unit(
+    sent: SentResult, sent_code: str, analyte: units.Analyte, status: ResultStatus, aliases: Aliases
+) -> ReadResult:
+    """`sent_code` is the first that names the analyte. Raises UnitError.
+
+    Limits that cannot be brought to the canonical unit are left out: they came as free text.
+    """
     value = low = high = None
     if status not in WITHOUT_VALUE and sent.value is not None:
-        value = units.canonical(analyte.code, sent.value, sent.unit, sent_as=sent.code, aliases=aliases.units).value
+        value = units.canonical(analyte.code, sent.value, sent.unit, sent_as=sent_code, aliases=aliases.units)
         if value and abs(value.adjusted()) > units.MAGNITUDE_MAX:
             raise units.ImplausibleValueError(f"the value of {analyte.code} is no measurement")
-        low, high = (_limit(sent, bound, analyte.code, aliases) for bound in (sent.reference_low, sent.reference_high))
+        low, high = (
+            _limit(sent, sent_code, bound, analyte.code, aliases) for bound in (sent.reference_low, sent.reference_high)
+        )
     exact = value is not None and sent.comparator is None
+    # Without a value nobody has asked what the unit is: it could be any text.
+    sent_unit = sent.unit if value is not None or units.is_known_unit(sent.unit) else ""
     return ReadResult(
         number=sent.number,
         key=result_key(sent.order, analyte.code, sent.sub_id, sent.specimen),
@@ -236,15 +245,15 @@ def _in_canonical_unit(sent: SentResult, analyte: units.Analyte, status: ResultS
         reference_high=high,
         grade=grade(analyte.code, value, low, high) if exact and value is not None else None,
         flag=flag(value, low, high) if exact and value is not None else None,
-        as_sent=AsSent(code=sent.code, value=None if value is None else sent.text, unit=sent.unit),
+        as_sent=AsSent(code=sent_code, value=None if value is None else sent.text, unit=sent_unit),
     )
 
 
-def _limit(sent: SentResult, bound: Decimal | None, code: str, aliases: Aliases) -> Decimal | None:
+def _limit(sent: SentResult, sent_code: str, bound: Decimal | None, code: str, aliases: Aliases) -> Decimal | None:
     if bound is None:
         return None
     try:
-        limit = units.convert(code, bound, sent.unit, sent_as=sent.code, aliases=aliases.units).value
+        limit = units.convert(code, bound, sent.unit, sent_as=sent_code, aliases=aliases.units)
     except units.UnitError:
         return None
     return None if limit and abs(limit.adjusted()) > units.MAGNITUDE_MAX else limit

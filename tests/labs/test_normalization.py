@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.labs import intake, units
-from services.labs.intake import Aliases, Fault, FaultKind, ReadResult, SentResult, read_result, read_results
+from services.labs import normalization, units
+from services.labs.normalization import Aliases, Fault, FaultKind, ReadResult, SentResult, read_result, read_results
 from tests.labs.examples import COLLECTED
 from tests.scenario import DAY_0
 
@@ -29,7 +29,7 @@ HGB = SentResult(
 )
 
 
-def read(sent: SentResult, aliases: Aliases = intake.NO_ALIASES) -> ReadResult:
+def read(sent: SentResult, aliases: Aliases = normalization.NO_ALIASES) -> ReadResult:
     result = read_result(sent, DAY_0, aliases)
     assert isinstance(result, ReadResult), result
     return result
@@ -75,21 +75,21 @@ def test_a_pending_result_needs_no_value() -> None:
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        ({"codings": (("LN", "2823-3"),)}, intake.UNKNOWN_ANALYTE),
-        ({"codings": ()}, intake.UNKNOWN_ANALYTE),
-        ({"codings": (("LN", "718-7"), ("L", "PLT"))}, intake.CONTRADICTORY_CODES),
-        ({"status": "N"}, intake.UNSUPPORTED_STATUS),
-        ({"status": ""}, intake.UNSUPPORTED_STATUS),
-        ({"collected_at": None}, intake.UNDATED),
-        ({"collected_at": DAY_0 + timedelta(seconds=1)}, intake.IN_FUTURE),
-        ({"value": None, "text": None}, intake.VALUE_MISSING),
-        ({"value": None, "text": "see comment"}, intake.NOT_A_NUMBER),
-        ({"status": "X"}, intake.VALUE_OF_CANCELLED),
-        ({"unit": ""}, intake.MISSING_UNIT),
-        ({"unit": "g/mL"}, intake.UNKNOWN_UNIT),
-        ({"unit": "mmol/L"}, intake.AMBIGUOUS_UNIT),
-        ({"value": Decimal("-8.6")}, intake.IMPLAUSIBLE_VALUE),
-        ({"value": Decimal(86)}, intake.IMPLAUSIBLE_VALUE),
+        ({"codings": (("LN", "2823-3"),)}, normalization.UNKNOWN_ANALYTE),
+        ({"codings": ()}, normalization.UNKNOWN_ANALYTE),
+        ({"codings": (("LN", "718-7"), ("L", "PLT"))}, normalization.CONTRADICTORY_CODES),
+        ({"status": "N"}, normalization.UNSUPPORTED_STATUS),
+        ({"status": ""}, normalization.UNSUPPORTED_STATUS),
+        ({"collected_at": None}, normalization.UNDATED),
+        ({"collected_at": DAY_0 + timedelta(seconds=1)}, normalization.IN_FUTURE),
+        ({"value": None, "text": None}, normalization.VALUE_MISSING),
+        ({"value": None, "text": "see comment"}, normalization.NOT_A_NUMBER),
+        ({"status": "X"}, normalization.VALUE_OF_CANCELLED),
+        ({"unit": ""}, normalization.MISSING_UNIT),
+        ({"unit": "g/mL"}, normalization.UNKNOWN_UNIT),
+        ({"unit": "mmol/L"}, normalization.AMBIGUOUS_UNIT),
+        ({"value": Decimal("-8.6")}, normalization.IMPLAUSIBLE_VALUE),
+        ({"value": Decimal(86)}, normalization.IMPLAUSIBLE_VALUE),
     ],
 )
 def test_what_is_not_sure_is_a_fault(change: dict[str, object], kind: FaultKind) -> None:
@@ -102,7 +102,7 @@ def test_a_tiny_value_that_no_record_could_hold_is_implausible() -> None:
     dust = replace(HGB, codings=(("", "WBC"),), value=Decimal("1E-12"), unit="/uL")
     fault = read_result(dust, DAY_0)
     assert isinstance(fault, Fault)
-    assert fault.kind is intake.IMPLAUSIBLE_VALUE
+    assert fault.kind is normalization.IMPLAUSIBLE_VALUE
 
 
 def test_an_alias_names_an_analyte_and_a_unit() -> None:
@@ -115,13 +115,13 @@ def test_an_alias_to_what_is_no_analyte_is_a_fault_and_no_error() -> None:
     local = replace(HGB, codings=(("99LAB", "HB1"),))
     fault = read_result(local, DAY_0, Aliases({"HB1": "HAEMO"}))
     assert isinstance(fault, Fault)
-    assert fault.kind is intake.UNKNOWN_ANALYTE
+    assert fault.kind is normalization.UNKNOWN_ANALYTE
 
 
 def test_of_a_result_that_is_given_twice_the_second_is_a_fault() -> None:
     results, faults = read_results([HGB, replace(HGB, number=2)], DAY_0)
     assert [result.number for result in results] == [1]
-    assert [(fault.number, fault.kind) for fault in faults] == [(2, intake.REPEATED)]
+    assert [(fault.number, fault.kind) for fault in faults] == [(2, normalization.REPEATED)]
 
 
 def test_the_same_analyte_of_another_specimen_is_another_result() -> None:
@@ -143,21 +143,21 @@ def test_the_same_analyte_of_another_specimen_is_another_result() -> None:
     ],
 )
 def test_only_what_is_known_to_be_another_test_is_passed_over(pairs: tuple[tuple[str, str], ...], other: bool) -> None:
-    assert intake.is_other_test(pairs) is other
+    assert normalization.is_other_test(pairs) is other
 
 
 def test_a_mapping_to_nothing_passes_a_test_over() -> None:
-    assert intake.is_other_test((("99LAB", "HB1"),), Aliases({"HB1": None}))
+    assert normalization.is_other_test((("99LAB", "HB1"),), Aliases({"HB1": None}))
 
 
 def test_every_fault_of_a_unit_has_a_kind() -> None:
-    codes = {kind.code for kind in intake.FAULT_KINDS}
+    codes = {kind.code for kind in normalization.FAULT_KINDS}
     assert {error.problem for error in units.UnitError.__subclasses__()} <= codes
 
 
 def test_a_change_of_an_earlier_result_gives_its_reason() -> None:
-    assert intake.reason_of(["F", "W", "C", "C"]) == "The laboratory reported: corrected, of another patient."
-    assert intake.reason_of(["F", "P"]) is None
+    assert normalization.reason_of(["F", "W", "C", "C"]) == "The laboratory reported: corrected, of another patient."
+    assert normalization.reason_of(["F", "P"]) is None
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,4 +1,4 @@
-"""How an HL7 v2 request is taken in: read, sealed, recorded, and only then acknowledged; and how a hold is released.
+"""How a transmission of HL7 v2 is received: read, sealed, recorded, and only then acknowledged.
 
 The answer of a message is made from what stands recorded, so that the same message sent again gets the same bytes.
 """
@@ -10,25 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
+import structlog
+
 from services.labs import domain
 from services.labs.ack import acknowledge, acknowledge_batch
 from services.labs.charset import decode
-from services.labs.commands import Release, ReleaseMessage, TakeInReport
+from services.labs.commands import RecordLabReport
 from services.labs.er7 import Segment, header
-from services.labs.events import LabMessageQuarantined, LabMessageRefused, Sealed
+from services.labs.events import LabMessageQuarantined, LabMessageRefused
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
-from services.labs.hl7v2 import Setting, error_of, ground_of, read_message
-from services.labs.intake import Aliases
-from services.labs.recognition import seal_place
+from services.labs.hl7v2 import Setting, error_of, read_message
+from services.labs.sealed_message import seal_message
 from services.labs.transmission import split
-from services.randomization.events import SubjectScreened
 from shared.call import LOG_POSITION, Call
-from shared.decision import CLOCK_SKEW_MAX, Outcome
+from shared.decision import CLOCK_SKEW_MAX
 from shared.events import Recorded
-from shared.events import decode as decode_event
-from shared.eventstore.model import Query, QueryItem
 from shared.problems import FORBIDDEN, TOO_LARGE
-from shared.sealing import SealingError, open_sealed, seal
+
+_log = structlog.get_logger("marrow.labs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +36,17 @@ class Arrival:
 
     text: str
     msh: Segment | None
-    command: TakeInReport | None = None
+    command: RecordLabReport | None = None
     error: Hl7Error | None = None
 
 
 async def receive(call: Call, body: bytes, charset: str | None) -> str:
-    """Take in the messages of a body and answer in kind: an ACK, a batch by a batch.
+    """Record the messages of a body and answer in kind: an ACK, a batch by a batch.
 
     Raises a Problem where no acknowledgment can be made: the token speaks for several sites or for another sending
     application, or the body is too large.
     """
-    setting = _setting(call, _only_site(call))
+    setting = setting_of(call, _only_site(call))
     try:
         transmission = split(decode(body, charset))
         arrivals = []
@@ -61,7 +60,12 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     for arrival in arrivals:
         if arrival.command is not None:
             require_application(call, arrival.command.sender.application)
-    answers = [await _take_in(call, arrival, part) for part, arrival in enumerate(arrivals)]
+    if len(arrivals) == 1:
+        answers = [await _record(call, arrivals[0])]
+    else:
+        answers = await _record_several(call, arrivals)
+    for miscount in transmission.miscounts:
+        _log.warning("transmission miscounted", trailer=miscount.trailer, sent=miscount.sent, arrived=miscount.arrived)
     if transmission.is_batch:
         return acknowledge_batch(transmission, answers, at=call.runtime.clock(), control_id=_control_id())
     return answers[0]
@@ -81,7 +85,8 @@ def _only_site(call: Call) -> str:
     return next(iter(sites))
 
 
-def _setting(call: Call, site: str) -> Setting:
+def setting_of(call: Call, site: str) -> Setting:
+    """What a message of a site is read by now."""
     return Setting(
         site=site,
         zone=call.runtime.protocol.zone(site),
@@ -105,12 +110,24 @@ def _read(text: str, setting: Setting) -> Arrival:
         return Arrival(text, msh, error=error)
 
 
-async def _take_in(call: Call, arrival: Arrival, part: int) -> str:
+async def _record_several(call: Call, arrivals: Sequence[Arrival]) -> list[str]:
+    """Record one message after the other; the `Log-Position` is the highest of any."""
+    await call.require_own_key()
+    answers, position = [], 0
+    for part, arrival in enumerate(arrivals):
+        answers.append(await _record(call, arrival, part))
+        position = max(position, int(call.response.headers.get(LOG_POSITION, 0)))
+    if position:
+        call.response.headers[LOG_POSITION] = str(position)
+    return answers
+
+
+async def _record(call: Call, arrival: Arrival, part: int | None = None) -> str:
     """Record one message, then acknowledge it."""
     if arrival.command is None:
         errors = [arrival.error] if arrival.error else []
         return acknowledge(arrival.msh, at=call.runtime.clock(), control_id=_control_id(), errors=errors)
-    sealed = await _seal(call, arrival.command, arrival.text)
+    sealed = await seal_message(call.runtime, arrival.command, arrival.text)
     command = arrival.command.model_copy(update={"sealed": sealed})
     try:
         recorded = (await call.handle(domain.MESSAGE, command, part=part)).events
@@ -137,55 +154,3 @@ def errors_of(recorded: Sequence[Recorded]) -> list[Hl7Error]:
                     )
                 )
     return errors
-
-
-async def _seal(call: Call, command: TakeInReport, text: str) -> Sealed:
-    """The message under the key of its subject where that is known, else of the site."""
-    holder = f"site:{command.site}"
-    if command.subject is not None:
-        subject = f"subject:{command.subject}"
-        screened = await call.runtime.log.read(Query((QueryItem((SubjectScreened.name,), (subject,)),)), limit=1)
-        holder = subject if screened.events else holder
-    data_key = await call.runtime.key_store.get_or_create(holder)
-    place = seal_place(command.message, command.digest)
-    return Sealed(holder=holder, text=seal(text.encode(), data_key, place))
-
-
-async def release(call: Call, quarantine: int, body: Release) -> Outcome:
-    """Read a held message again, with the subject and the mapping that the body gives, and record it."""
-    held = await _held(call, quarantine)
-    call.actor.require_site(held.site)
-    try:
-        data_key = await call.runtime.key_store.get(held.sealed.holder)
-        text = open_sealed(held.sealed.text, data_key, seal_place(held.message, held.digest)).decode()
-    except SealingError as error:
-        raise domain.ERASED() from error
-    try:
-        read = read_message(
-            text,
-            _setting(call, held.site),
-            subject=body.subject or held.subject,
-            aliases=Aliases(body.mapping.codes, body.mapping.units),
-            held=held.held,
-        )
-    except Hl7Error as error:
-        raise domain.STILL_UNREADABLE(error.text, grounds=[ground_of(error).model_dump(mode="json")]) from error
-    again = {
-        "occurred_at": body.occurred_at or read.occurred_at,
-        "reason": body.reason,
-        "quarantine": quarantine,
-        "mapping": body.mapping,
-        "sealed": await _seal(call, read, text),
-    }
-    return await call.handle(domain.RELEASE, ReleaseMessage(**(dict(read) | again)))
-
-
-async def _held(call: Call, quarantine: int) -> LabMessageQuarantined:
-    """The message that was held at a position. Raises UNKNOWN_QUARANTINE."""
-    query = Query((QueryItem((LabMessageQuarantined.name,)),))
-    read = await call.runtime.log.read(query, after=quarantine - 1, limit=1)
-    for stored in read.events:
-        event = decode_event(stored).event
-        if stored.position == quarantine and isinstance(event, LabMessageQuarantined):
-            return event
-    raise domain.UNKNOWN_QUARANTINE(quarantine=quarantine)

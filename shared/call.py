@@ -160,3 +160,10 @@ def may_read(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
         return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position)
 
     return Depends(read_call)
+
+
+SiteStaff = Annotated[Call, may_write(Role.COORDINATOR, Role.INVESTIGATOR, Role.ADMIN)]
+"""Those who record what is done for subjects."""
+
+Reader = Annotated[Call, may_read(*(role for role in EVERY_ROLE if role is not Role.LAB))]
+"""Everybody but the systems of laboratories, which only report."""

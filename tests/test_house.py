@@ -19,6 +19,7 @@ SERVICES = ("audit", "labs", "randomization", "visits")
 FILES_OF_A_SERVICE = ("domain.py", "commands.py", "events.py", "projections.py", "api.py", "migrations")
 
 MODULE_LINES_MAX = 400
+API_LINES_MAX = 300
 FUNCTION_LINES_MAX = 60
 
 # Each pattern is spelled so that it does not find itself in this file.
@@ -62,6 +63,17 @@ def test_who_knows_one_service_knows_four(service: str) -> None:
     present = {path.name for path in (ROOT / "services" / service).iterdir()}
 
     assert set(FILES_OF_A_SERVICE) <= present
+
+
+@pytest.mark.parametrize("service", ["audit", "randomization", "visits"])
+def test_an_api_module_holds_routes_alone(service: str) -> None:
+    """What is asked of the read models stands in `questions`, and what is answered in `answers`."""
+    folder = ROOT / "services" / service
+    source = (folder / "api.py").read_text(encoding="utf-8")
+
+    assert {"questions.py", "answers.py"} <= {path.name for path in folder.iterdir()}
+    assert not [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ClassDef)]
+    assert len(source.splitlines()) <= API_LINES_MAX
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)

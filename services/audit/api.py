@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
-from pydantic import BeforeValidator, Field
 
-from services.audit import domain, export, table, tree
-from services.audit.commands import POSITION_MAX, Signing, SignRecords
-from services.audit.events import RecordsSigned
-from services.audit.projections import PROJECTION
-from services.audit.signatures import Signature, SignedRecords, signature, signatures_over, signed_records
-from services.audit.trail import (
+from services.audit import domain, table, tree
+from services.audit.answers import (
+    ConsistencyProof,
     EventDetail,
     EventPage,
-    Filter,
+    InclusionProof,
+    Signature,
+    SignedRecords,
     SubjectAsOf,
-    about_subject,
-    as_of,
-    events_at,
-    find,
-    logged,
-    page_of,
-    reached,
 )
-from shared.call import Call, may_read, may_write
+from services.audit.commands import Signing, SignRecords
+from services.audit.events import RecordsSigned
+from services.audit.projections import PROJECTION
+from services.audit.questions import (
+    ActorId,
+    EventType,
+    Filter,
+    Limit,
+    Position,
+    Size,
+    about_subject,
+    export_lines,
+    find,
+    reached,
+    signature,
+    signatures_over,
+)
+from shared.call import Call, Reader, may_read, may_write
 from shared.clock import Instant
-from shared.eventstore.log import PostgresLog
 from shared.identity import Role
 from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SiteId, SubjectId
@@ -39,34 +44,13 @@ from shared.service import Service, create_service, recorded_event, service_rout
 
 router = service_router("audit")
 
-Reader = Annotated[Call, may_read(*(role for role in Role if role not in {Role.LAB, Role.SYSTEM}))]
 Anybody = Annotated[Call, may_read()]
 Inspector = Annotated[Call, may_read(Role.REGULATOR, Role.MONITOR, Role.ADMIN)]
 Signatory = Annotated[Call, may_write(Role.REGULATOR, Role.MONITOR, Role.INVESTIGATOR, Role.ADMIN)]
 
 NDJSON = "application/x-ndjson"
-CHUNK_BYTES = 64 * 1024
 
-_NUMBER = re.compile(r"[0-9]{1,19}")
-
-
-def _number(value: Any) -> int:  # noqa: ANN401 (whatever the address holds)
-    if isinstance(value, int):
-        return value
-    if not _NUMBER.fullmatch(value):
-        raise ValueError("a position is a whole number, written in digits")
-    return int(value)
-
-
-_written_in_digits = BeforeValidator(_number)
-
-# The bounds stand before the validator, or the schema would not show them.
-Position = Annotated[int, Field(ge=1, le=POSITION_MAX), _written_in_digits]
-Size = Annotated[int, Field(ge=0, le=POSITION_MAX), _written_in_digits]
 After = Annotated[Size, Query(description="Cursor: the `next` of the page before.")]
-Limit = Annotated[int, Field(ge=1, le=500), _written_in_digits]
-EventType = Annotated[str | None, Query(max_length=100, pattern=r"^[a-z][a-z0-9-]*$")]
-ActorId = Annotated[str | None, Query(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f]+$")]
 
 
 @router.get(
@@ -80,8 +64,8 @@ async def list_events(
     call: Reader,
     subject: SubjectId | None = None,
     site: SiteId | None = None,
-    type: EventType = None,  # noqa: A002 (the contract's name)
-    actor: ActorId = None,
+    type: EventType | None = None,  # noqa: A002 (the contract's name)
+    actor: ActorId | None = None,
     recorded_from: Instant | None = None,
     recorded_to: Instant | None = None,
     after: After = 0,
@@ -101,7 +85,7 @@ async def list_events(
     wanted = Filter(subject, site, type, actor, recorded_from, recorded_to)
     async with call.read(PROJECTION) as session:
         positions = await find(session, wanted, call.actor, after, limit + 1)
-    page = page_of(await events_at(call.runtime.log, positions), limit)
+    page = EventPage.of(await call.runtime.log.at(positions), limit)
     call.response.headers["Vary"] = "Accept"
     if page.next is not None:
         query = request.url.include_query_params(after=page.next).query
@@ -117,7 +101,7 @@ async def get_event(position: Position, call: Reader) -> EventDetail:
     """One event with the exact text of its record, and the signatures over it."""
     log = call.runtime.log
     async with call.read(PROJECTION):
-        stored = next(iter(await events_at(log, [position])), None)
+        stored = next(iter(await log.at([position])), None)
     if stored is None:
         raise domain.UNKNOWN_POSITION()
     domain.require_visible(call.actor, frozenset(stored.tags))
@@ -134,7 +118,7 @@ async def get_subject_trail(subject: SubjectId, call: Reader, after: After = 0, 
     events = [stored for stored in read.events if stored.position <= known]
     if not events and not after:
         raise UNKNOWN_SUBJECT()
-    return page_of(events, limit)
+    return EventPage.of(events, limit)
 
 
 @router.get("/subjects/{subject}/as-of", name="getSubjectAsOf", responses=problem_responses(UNKNOWN_SUBJECT))
@@ -154,7 +138,7 @@ async def get_subject_as_of(
     events = [stored async for stored in call.runtime.log.stream(about_subject(subject), until=known)]
     if not events:
         raise UNKNOWN_SUBJECT()
-    return as_of(subject, events, recorded, occurred)
+    return SubjectAsOf.of(subject, events, recorded, occurred)
 
 
 @router.get("/checkpoint", name="getCheckpoint", response_class=PlainTextResponse)
@@ -175,7 +159,7 @@ async def get_key(call: Anybody) -> str:
     name="getInclusionProof",
     responses=problem_responses(domain.UNKNOWN_POSITION, domain.UNKNOWN_TREE_SIZE),
 )
-async def get_inclusion_proof(call: Anybody, position: Position, size: Position | None = None) -> tree.InclusionProof:
+async def get_inclusion_proof(call: Anybody, position: Position, size: Position | None = None) -> InclusionProof:
     """That the event at a position is in the log of `size` events (RFC 9162 §2.1.3)."""
     async with call.read(PROJECTION) as session:
         grown = await reached(session)
@@ -191,7 +175,7 @@ async def get_consistency_proof(
     call: Anybody,
     first: Annotated[Position, Query(alias="from")],
     last: Annotated[Position | None, Query(alias="to", description="Default: all of the log.")] = None,
-) -> tree.ConsistencyProof:
+) -> ConsistencyProof:
     """That the log of `from` events is the beginning of that of `to` (RFC 9162 §2.1.4)."""
     async with call.read(PROJECTION) as session:
         grown = await reached(session)
@@ -229,18 +213,7 @@ async def export_log(
         closing = await tree.closing(session, first, end, grown, tree.log_key(call.runtime))
     name = f"log-{first}-{end}-of-{grown}.ndjson"
     headers = {**call.response.headers, "Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_lines(call.runtime.log, closing), media_type=NDJSON, headers=headers)
-
-
-async def _lines(log: PostgresLog, closing: export.Closing) -> AsyncIterator[bytes]:
-    """The lines of an export in chunks; memory is bounded by a page of the log."""
-    chunk = bytearray()
-    async for stored in log.stream(after=closing.first - 1, until=closing.last):
-        chunk += export.event_line(stored.position, stored.record, stored.leaf_hash)
-        if len(chunk) >= CHUNK_BYTES:
-            yield bytes(chunk)
-            chunk.clear()
-    yield bytes(chunk) + export.closing_line(closing)
+    return StreamingResponse(export_lines(call.runtime.log, closing), media_type=NDJSON, headers=headers)
 
 
 @router.post(
@@ -252,11 +225,11 @@ async def _lines(log: PostgresLog, closing: export.Closing) -> AsyncIterator[byt
 async def sign_records(body: Signing, call: Signatory, response: Response) -> SignedRecords:
     """Sign records in the caller's name, within five minutes of having authenticated (21 CFR 11.50, 11.200)."""
     command = SignRecords.about(body)
-    stored = await events_at(call.runtime.log, sorted(set(command.positions)))
-    rules = domain.signing(call.actor, {each.position: logged(each) for each in stored})
+    stored = await call.runtime.log.at(command.positions)
+    rules = domain.signing(call.actor, {each.position: domain.logged(each) for each in stored})
     outcome = await call.handle(rules, command)
     response.headers["Location"] = f"/audit/signatures/{outcome.position}"
-    return signed_records(outcome.position, recorded_event(outcome, RecordsSigned))
+    return SignedRecords.of(recorded_event(outcome, RecordsSigned), outcome.position)
 
 
 @router.get("/signatures/{position}", name="getSignature", responses=problem_responses(domain.UNKNOWN_SIGNATURE))
@@ -264,7 +237,7 @@ async def get_signature(position: Position, call: Reader) -> Signature:
     """A signature: printed name, time, meaning, and whether what was signed still stands or was changed since."""
     log = call.runtime.log
     async with call.read(PROJECTION):
-        stored = next(iter(await events_at(log, [position])), None)
+        stored = next(iter(await log.at([position])), None)
     found = await signature(log, stored) if stored is not None else None
     if stored is None or found is None:
         raise domain.UNKNOWN_SIGNATURE()

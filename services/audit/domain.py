@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import orjson
+
 from services.audit.commands import SignRecords
 from services.audit.events import RecordsSigned, SignedRecord, signed_tag
 from shared.decision import Decider
 from shared.events import Event
-from shared.eventstore.model import Query, QueryItem
+from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.identity import Actor
 from shared.problems import FORBIDDEN, refusal
 
@@ -43,6 +45,18 @@ class LoggedRecord:
         """The values of its tags of a kind: the subjects, or the sites, that it is about."""
         prefix = f"{kind}:"
         return frozenset(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix))
+
+
+def logged(stored: StoredEvent) -> LoggedRecord:
+    """What the rules need to know of a stored event."""
+    record = orjson.loads(stored.record)
+    return LoggedRecord(
+        position=stored.position,
+        leaf_hash=stored.leaf_hash,
+        type=stored.type,
+        tags=frozenset(stored.tags),
+        reason=record["reason"],
+    )
 
 
 def require_visible(actor: Actor, tags: frozenset[str]) -> None:

@@ -21,7 +21,6 @@ The vkey is a convenience. A file that was forged as a whole bears the forger's 
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,13 +74,6 @@ def closing_line(closing: Closing) -> bytes:
             "vkey": closing.vkey,
         }
     )
-
-
-def write_export(events: Iterable[tuple[int, bytes, bytes]], closing: Closing) -> Iterator[bytes]:
-    """The lines of an export of (position, record, leaf hash), one event in memory at a time."""
-    for position, record, leaf_hash in events:
-        yield event_line(position, record, leaf_hash)
-    yield closing_line(closing)
 
 
 def parse_line(line: bytes) -> EventLine | Closing:

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 import orjson
 
-from services.audit.trail import EventItem
+from services.audit.answers import EventItem
 
 JSON: Final = "application/json"
 CSV: Final = "text/csv"

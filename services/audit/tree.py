@@ -7,43 +7,17 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.audit import merkle
+from services.audit.answers import ConsistencyProof, InclusionProof
 from services.audit.checkpoint import Checkpoint, SigningKey, sign_checkpoint
 from services.audit.export import Closing
 from services.audit.merkle import NodeSource, Range
 from services.audit.projections import read_tiles
 from services.audit.tiles import node_source, tiles_for
-from services.audit.trail import LeafHash
 from shared.runtime import Runtime
-
-Hash = Annotated[str, Field(description="SHA-256, base64.")]
-
-
-class InclusionProof(BaseModel):
-    """The audit path of one leaf, lowest sibling first (RFC 9162 §2.1.3)."""
-
-    leaf_index: Annotated[int, Field(description="Position − 1.")]
-    tree_size: int
-    leaf_hash: LeafHash
-    root: Hash
-    proof: list[Hash]
-
-
-class ConsistencyProof(BaseModel):
-    """That the tree of `from` leaves is a prefix of that of `to` (RFC 9162 §2.1.4)."""
-
-    model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
-
-    first: Annotated[int, Field(alias="from")]
-    last: Annotated[int, Field(alias="to")]
-    root_from: Hash
-    root_to: Hash
-    proof: list[Hash]
 
 
 def log_key(runtime: Runtime) -> SigningKey:

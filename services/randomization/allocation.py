@@ -7,38 +7,12 @@ for both: a schedule that is reproducible, and details of it (such as the block 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, islice
+from itertools import chain, count
 
 SEED_BYTES = 32
-NONCE_BYTES = 32
 BLOCK_SIZE_MAX = 256  # a draw is one byte of the stream, so it tells at most 256 outcomes apart
-
-_COMMITMENT_DOMAIN = b"rand-seed-v1\0"
-
-
-def seed_commitment(seed: bytes, nonce: bytes) -> str:
-    """SHA-256("rand-seed-v1" ‖ 0x00 ‖ nonce ‖ seed) in hex.
-
-    It is published before the first allocation and checked when the seed is revealed. Seed and nonce are 32 bytes
-    each; ValueError otherwise, because with other lengths one commitment could be opened in two ways.
-    """
-    _check_seed(seed)
-    if len(nonce) != NONCE_BYTES:
-        raise ValueError(f"the nonce has {NONCE_BYTES} bytes, not {len(nonce)}")
-    return hashlib.sha256(_COMMITMENT_DOMAIN + nonce + seed).hexdigest()
-
-
-def arm_at(seed: bytes, label: str, slot: int, block_sizes: Sequence[int], ratio: Mapping[str, int]) -> str:
-    """The arm of one slot (0, 1, 2 …) of the stratum `label`, and nothing else of the list.
-
-    Arguments and errors are those of `blocks`; a negative slot is a ValueError.
-    """
-    if slot < 0:
-        raise ValueError(f"slots count from 0, not {slot}")
-    return next(islice(arms(seed, label, block_sizes, ratio), slot, None))
 
 
 def arms(seed: bytes, label: str, block_sizes: Sequence[int], ratio: Mapping[str, int]) -> Iterator[str]:

@@ -52,17 +52,21 @@ class AssessEligibility(Eligibility):
         return Findings(**{name: getattr(self, name) for name in Findings.model_fields})
 
 
-class Nothing(Command):
-    """A body that says no more than when and why."""
+class Enrolment(Command):
+    """Entry into the trial; there is nothing to say of it but when it was."""
 
 
-class EnrolSubject(Nothing):
+class EnrolSubject(Enrolment):
     """Enter a consenting, eligible subject into the trial."""
 
     subject: SubjectId
 
 
-class RandomizeSubject(Nothing):
+class Randomization(Command):
+    """Allocation to an arm; nobody says which, and so there is nothing to say of it but when it was."""
+
+
+class RandomizeSubject(Randomization):
     """Allocate the subject to an arm."""
 
     subject: SubjectId

@@ -1,6 +1,7 @@
 """The rules of the way into the trial: screening → consent → eligibility → enrolment → randomization, and out of it.
 
-Pure functions: nothing here reads a clock, draws a number or touches a database.
+Pure functions: nothing here reads a clock, draws a number or touches a database. What the rules know of a subject, and
+what bars any of them, stands in `subject`.
 """
 
 from __future__ import annotations
@@ -29,23 +30,33 @@ from services.randomization.events import (
     SubjectScreened,
     SubjectWithdrawn,
 )
+from services.randomization.subject import Subject, evolve, require_active, subject_query
+from shared.chronology import require_in_order, require_not_before
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, refusal
+from shared.problems import REASON_REQUIRED, WITHDRAWN, refusal
 from shared.protocol import Protocol
 from shared.protocol.language import site_of
 
 SITE_FULL = refusal("screening-numbers-exhausted", 409, "The site has no screening number left.")
+BIRTH_YEAR_IMPLAUSIBLE = refusal(
+    "birth-year-implausible", 422, "A person is born before being screened, and not longer ago than people live."
+)
 NOT_CONSENTED = refusal("not-consented", 409, "The subject has not given informed consent.")
 NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found eligible.")
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
 ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has been randomized already.")
-OTHER_LIST = refusal("allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations.")
+ALLOCATION_LIST_DIFFERS = refusal(
+    "allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations."
+)
 
 LAST_SCREENING_NUMBER = 999
 """Subject ids are SITE-NNN."""
+
+LIFETIME_YEARS_MAX = 120
+"""No older, a year is a slip of the pen. Whom the trial takes, the protocol's criteria say."""
 
 _SEX: dict[str, Sex] = {
     "F": "F",
@@ -77,8 +88,15 @@ def _last_number(number: int, recorded: Recorded) -> int:
             return number
 
 
-def screen(command: ScreenSubject, last_number: int) -> Sequence[Event]:
-    """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification)."""
+def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequence[Event]:
+    """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification).
+
+    Nobody is screened before the study started. Raises BIRTH_YEAR_IMPLAUSIBLE for an age that no person can have.
+    """
+    on = protocol.civil_date(command.at, command.site)
+    require_not_before(on, "study-start", protocol.starts_on)
+    if not on.year - LIFETIME_YEARS_MAX <= command.birth_year <= on.year:
+        raise BIRTH_YEAR_IMPLAUSIBLE(earliest=on.year - LIFETIME_YEARS_MAX, latest=on.year)
     if last_number >= LAST_SCREENING_NUMBER:
         raise SITE_FULL(site=command.site)
     return [
@@ -91,84 +109,25 @@ def screen(command: ScreenSubject, last_number: int) -> Sequence[Event]:
     ]
 
 
-SCREENING: Decider[ScreenSubject, int] = Decider(
-    boundary=_screening_boundary, initial=lambda _: 0, evolve=_last_number, decide=screen
-)
-
-
-# The subject: everything about one person's way into the trial.
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """What the rules need to know of one subject."""
-
-    site: str | None = None
-    birth_year: int = 0
-    consented: bool = False
-    eligible: bool | None = None
-    stratum: str = ""
-    enrolled: bool = False
-    arm: str | None = None
-    withdrawn_from: frozenset[str] = frozenset()
-
-    @property
-    def known(self) -> bool:
-        return self.site is not None
-
-
-def subject_query(subject: str) -> Query:
-    """Everything that this service has recorded about a subject."""
-    return Query((QueryItem(types=_ABOUT_SUBJECT, tags=(f"subject:{subject}",)),))
-
-
-_ABOUT_SUBJECT = tuple(
-    event.name
-    for event in (
-        SubjectScreened,
-        InformedConsentObtained,
-        EligibilityAssessed,
-        SubjectEnrolled,
-        SubjectRandomized,
-        SubjectWithdrawn,
+def screening(protocol: Protocol) -> Decider[ScreenSubject, int]:
+    """The rules of screening under a protocol."""
+    return Decider(
+        boundary=_screening_boundary,
+        initial=lambda _: 0,
+        evolve=_last_number,
+        decide=lambda command, last_number: screen(protocol, command, last_number),
     )
-)
 
 
-def evolve_subject(subject: Subject, recorded: Recorded) -> Subject:
-    """The subject after one more event."""
-    match recorded.event:
-        case SubjectScreened(site=site, birth_year=birth_year):
-            return replace(subject, site=site, birth_year=birth_year)
-        case InformedConsentObtained():
-            return replace(subject, consented=True)
-        case EligibilityAssessed(eligible=eligible, stratum=stratum):
-            return replace(subject, eligible=eligible, stratum=stratum)
-        case SubjectEnrolled():
-            return replace(subject, enrolled=True)
-        case SubjectRandomized(arm=arm):
-            return replace(subject, arm=arm)
-        case SubjectWithdrawn(scope=scope):
-            return replace(subject, withdrawn_from=subject.withdrawn_from | {scope})
-        case _:
-            return subject
+# The subject: one person's way into the trial.
 
 
-def require_active(subject: Subject) -> Subject:
-    """The subject, if it is known and has not left the study."""
-    if not subject.known:
-        raise UNKNOWN_SUBJECT()
-    if "study" in subject.withdrawn_from:
-        raise WITHDRAWN()
-    return subject
-
-
-def obtain_consent(command: ObtainConsent, subject: Subject) -> Sequence[Event]:
+def obtain_consent(protocol: Protocol, command: ObtainConsent, subject: Subject) -> Sequence[Event]:
     """A first consent, or a later one to a new version of the form."""
     require_active(subject)
-    return [
-        InformedConsentObtained(subject=command.subject, site=site_of(command.subject), consent_version=command.version)
-    ]
+    site = site_of(command.subject)
+    require_in_order(protocol, site, command.at, {"screening": subject.screened_at})
+    return [InformedConsentObtained(subject=command.subject, site=site, consent_version=command.version)]
 
 
 def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: Subject) -> Sequence[Event]:
@@ -177,17 +136,17 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
     Before enrolment findings may be assessed again, with a reason; afterwards the assessment stands.
     """
     require_active(subject)
-    if not subject.consented:
+    if subject.consented_at is None:
         raise NOT_CONSENTED()
-    if subject.enrolled:
+    if subject.enrolled_at is not None:
         raise ALREADY_ENROLLED()
-    if subject.eligible is not None and command.reason is None:
+    if subject.assessed_at is not None and command.reason is None:
         raise REASON_REQUIRED("The subject has been assessed before.")
-    findings = command.findings()
-    assessment = assess(
-        protocol.eligibility, findings, age=command.at.year - subject.birth_year, consented=subject.consented
-    )
     site = site_of(command.subject)
+    require_in_order(protocol, site, command.at, {"consent": subject.consented_at})
+    findings = command.findings()
+    age = protocol.civil_date(command.at, site).year - subject.birth_year
+    assessment = assess(protocol.eligibility, findings, age=age, consented=subject.consented_at is not None)
     return [
         EligibilityAssessed(
             subject=command.subject,
@@ -200,43 +159,62 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
     ]
 
 
-def enrol(command: EnrolSubject, subject: Subject) -> Sequence[Event]:
+def enrol(protocol: Protocol, command: EnrolSubject, subject: Subject) -> Sequence[Event]:
     """Nobody enters the trial without consent and eligibility (ICH E6(R3) 2.8)."""
     require_active(subject)
-    if not subject.consented:
+    if subject.consented_at is None:
         raise NOT_CONSENTED()
     if not subject.eligible:
         raise NOT_ELIGIBLE()
-    if subject.enrolled:
+    if subject.enrolled_at is not None:
         raise ALREADY_ENROLLED()
-    return [SubjectEnrolled(subject=command.subject, site=site_of(command.subject))]
+    site = site_of(command.subject)
+    require_in_order(protocol, site, command.at, {"eligibility": subject.assessed_at})
+    return [SubjectEnrolled(subject=command.subject, site=site)]
 
 
-def withdraw(command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
-    """Withdrawal from the treatment is not withdrawal from the study: follow-up goes on."""
+def withdraw(protocol: Protocol, command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
+    """Withdrawal from the treatment is not withdrawal from the study: follow-up goes on.
+
+    Who had left takes no further step, and so nobody left before the last step that they took.
+    """
     require_active(subject)
     if command.scope in subject.withdrawn_from:
         raise WITHDRAWN(f"The subject has withdrawn from the {command.scope} already.")
-    return [SubjectWithdrawn(subject=command.subject, site=site_of(command.subject), scope=command.scope)]
+    site = site_of(command.subject)
+    require_in_order(protocol, site, command.at, subject.steps)
+    return [SubjectWithdrawn(subject=command.subject, site=site, scope=command.scope)]
 
 
-def _subject_decider(decide: Callable[[A, Subject], Sequence[Event]]) -> Decider[A, Subject]:
+def _subject_decider(
+    protocol: Protocol, decide: Callable[[Protocol, A, Subject], Sequence[Event]]
+) -> Decider[A, Subject]:
     return Decider(
         boundary=lambda command: subject_query(command.subject),
         initial=lambda _: Subject(),
-        evolve=evolve_subject,
-        decide=decide,
+        evolve=evolve,
+        decide=lambda command, subject: decide(protocol, command, subject),
     )
 
 
-CONSENT = _subject_decider(obtain_consent)
-ENROLMENT = _subject_decider(enrol)
-WITHDRAWAL = _subject_decider(withdraw)
+def consent(protocol: Protocol) -> Decider[ObtainConsent, Subject]:
+    """The rules of informed consent under a protocol."""
+    return _subject_decider(protocol, obtain_consent)
 
 
 def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
     """The rules of assessment under a protocol."""
-    return _subject_decider(lambda command, subject: assess_eligibility(protocol, command, subject))
+    return _subject_decider(protocol, assess_eligibility)
+
+
+def enrolment(protocol: Protocol) -> Decider[EnrolSubject, Subject]:
+    """The rules of enrolment under a protocol."""
+    return _subject_decider(protocol, enrol)
+
+
+def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
+    """The rules of withdrawal under a protocol."""
+    return _subject_decider(protocol, withdraw)
 
 
 # Allocation: the subject, and the slots that its stratum has used.
@@ -247,7 +225,7 @@ class Allocations:
     """A subject that asks for an arm, and the arms that the slots of each stratum have given so far."""
 
     id: str
-    subject: Subject = Subject()
+    subject: Subject = field(default_factory=Subject)
     given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -258,7 +236,7 @@ def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
         given = (*state.given.get(event.stratum, ()), event.arm)
         state = replace(state, given={**state.given, event.stratum: given})
     if f"subject:{state.id}" in event.tags():
-        state = replace(state, subject=evolve_subject(state.subject, recorded))
+        state = replace(state, subject=evolve(state.subject, recorded))
     return state
 
 
@@ -267,20 +245,22 @@ def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state:
     subject = require_active(state.subject)
     if subject.arm is not None:
         raise ALREADY_RANDOMIZED(subject=command.subject, arm=subject.arm)
-    if not subject.enrolled:
+    if subject.enrolled_at is None:
         raise NOT_ENROLLED()
     if subject.withdrawn_from:
         raise WITHDRAWN()
+    site = site_of(command.subject)
+    require_in_order(protocol, site, command.at, {"enrolment": subject.enrolled_at})
     given = state.given.get(subject.stratum, ())
     ratio = {arm.code: arm.ratio for arm in protocol.arms}
     listed = tuple(islice(arms(seed, subject.stratum, protocol.allocation.block_sizes, ratio), len(given) + 1))
     if listed[:-1] != given:
-        raise OTHER_LIST()
+        raise ALLOCATION_LIST_DIFFERS()
     slot = len(given)
     return [
         SubjectRandomized(
             subject=command.subject,
-            site=site_of(command.subject),
+            site=site,
             stratum=subject.stratum,
             slot=slot,
             arm=listed[slot],

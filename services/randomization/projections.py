@@ -17,7 +17,7 @@ from services.randomization.events import (
     SubjectScreened,
     SubjectWithdrawn,
 )
-from services.visits.events import CiclosporinDosed, ProductInfused, SubjectEvaluated
+from services.visits.events import AdverseEventReported, CiclosporinDosed, ProductInfused, SubjectEvaluated
 from shared.events import Recorded
 from shared.projection import Projection, Rows
 
@@ -33,6 +33,7 @@ def _instant() -> Any:  # noqa: ANN401 (SQLModel's Field is untyped about column
 
 
 STATUS = """CASE
+  WHEN died_at <= coalesce(least(withdrawn_from_study_at, completed_at), died_at) THEN 'died'
   WHEN withdrawn_from_study_at IS NOT NULL THEN 'withdrawn'
   WHEN completed_at IS NOT NULL THEN 'completed'
   WHEN treated_at IS NOT NULL THEN 'on-treatment'
@@ -43,7 +44,10 @@ STATUS = """CASE
   WHEN consented_at IS NOT NULL THEN 'consented'
   ELSE 'screened'
 END"""
-"""The furthest step that a subject has taken; computed from the facts, so that no order of events can spoil it."""
+"""The furthest step that a subject has taken; computed from the facts, so that no order of events can spoil it.
+
+Who had left the study or completed it before dying did so all the same.
+"""
 
 
 class Subject(ReadModel, table=True):
@@ -70,12 +74,19 @@ class Subject(ReadModel, table=True):
     treated_at: datetime | None = _instant()
     evaluated_at: datetime | None = _instant()
     completed_at: datetime | None = _instant()
+    died_at: datetime | None = _instant()
     withdrawn_from_treatment_at: datetime | None = _instant()
     withdrawn_from_study_at: datetime | None = _instant()
 
 
 def apply(rows: Rows, recorded: Recorded) -> None:
     """Change the row of the subject that an event is about."""
+    _apply_entry(rows, recorded)
+    _apply_course(rows, recorded)
+
+
+def _apply_entry(rows: Rows, recorded: Recorded) -> None:
+    """The steps into the trial."""
     at = recorded.occurred_at
     match recorded.event:
         case SubjectScreened(subject=subject, site=site, birth_year=birth_year, sex=sex):
@@ -95,6 +106,12 @@ def apply(rows: Rows, recorded: Recorded) -> None:
             rows.change(Subject, subject, enrolled_at=at)
         case SubjectRandomized(subject=subject, arm=arm, randomization_number=number):
             rows.change(Subject, subject, randomized_at=at, arm=arm, randomization_number=number)
+
+
+def _apply_course(rows: Rows, recorded: Recorded) -> None:
+    """What became of the subject in the trial."""
+    at = recorded.occurred_at
+    match recorded.event:
         case SubjectWithdrawn(subject=subject, scope="treatment"):
             rows.change(Subject, subject, withdrawn_from_treatment_at=at)
         case SubjectWithdrawn(subject=subject):
@@ -103,6 +120,8 @@ def apply(rows: Rows, recorded: Recorded) -> None:
             rows.first(Subject, subject, treated_at=at)
         case SubjectEvaluated(subject=subject, final=final):
             rows.change(Subject, subject, evaluated_at=at, **({"completed_at": at} if final else {}))
+        case AdverseEventReported(subject=subject, fatal=True):
+            rows.first(Subject, subject, died_at=at)
 
 
 PROJECTION = Projection(
@@ -118,6 +137,7 @@ PROJECTION = Projection(
         ProductInfused,
         CiclosporinDosed,
         SubjectEvaluated,
+        AdverseEventReported,
     ),
     apply=apply,
 )

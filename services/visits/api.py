@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import Query
 
 from services.visits import domain, dosing, evaluation, second_dose
-from services.visits.agenda import CURSOR, DueList, SubjectSchedule, due_at_site, subject_schedule
 from services.visits.answers import (
+    DueList,
     InfusedProduct,
     MadeEvaluation,
     PreparedDose,
     ReportedAdverseEvent,
-    ReportsDue,
     SecondDose,
-    Written,
+    SubjectSchedule,
 )
-from services.visits.calendar import read_calendars
 from services.visits.commands import (
     AdverseEvent,
     BloodTransfusion,
@@ -43,15 +40,15 @@ from services.visits.commands import (
 from services.visits.events import AdverseEventReported, ProductInfused, SubjectEvaluated
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
-from services.visits.projections import Subject as SubjectRow
-from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, Subject, evolve, require_randomized, subject_query
-from shared.call import LOG_POSITION, Call, may_read, may_write
+from services.visits.questions import CURSOR, arm_of, calendar_of, due_at_site, subject_in_log
+from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, require_randomized
+from shared.answers import Written
+from shared.call import Call, Reader, SiteStaff, may_write
+from shared.chronology import OUT_OF_ORDER
 from shared.decision import CLOCK_SKEW_MAX
-from shared.events import decode
 from shared.identity import Role
 from shared.problems import (
     IN_FUTURE,
-    NOT_YET_PROJECTED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
     WITHDRAWN,
@@ -63,11 +60,9 @@ from shared.service import Service, create_service, recorded_event, service_rout
 
 router = service_router("visits")
 
-SiteStaff = Annotated[Call, may_write(Role.COORDINATOR, Role.INVESTIGATOR, Role.ADMIN)]
 Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
-Reader = Annotated[Call, may_read(*(role for role in Role if role not in {Role.LAB, Role.SYSTEM}))]
 
-OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, WRITE_CONFLICT)
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
 """What any record of this service may be refused with."""
 
 
@@ -83,6 +78,7 @@ OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, WRITE_CONFLICT)
         domain.DOSE_NOT_PLANNED,
         domain.FIRST_DOSE_MISSING,
         domain.SECOND_DOSE_NOT_ELIGIBLE,
+        domain.SECOND_DOSE_NOT_OPEN,
     ),
 )
 async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) -> InfusedProduct:
@@ -90,15 +86,7 @@ async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) ->
     call.require_subject(subject)
     rules = domain.infusion(call.runtime.protocol)
     outcome = await call.handle(rules, InfuseProduct.about(body, subject=subject))
-    infused = recorded_event(outcome, ProductInfused)
-    return InfusedProduct(
-        subject=subject,
-        position=outcome.position,
-        dose_number=infused.dose_number,
-        cells=infused.cells,
-        cells_per_kg=infused.cells_per_kg,
-        deviation=infused.deviation,
-    )
+    return InfusedProduct.of(recorded_event(outcome, ProductInfused), outcome.position)
 
 
 @router.post(
@@ -152,7 +140,9 @@ async def score_symptoms(subject: SubjectId, body: Symptoms, call: SiteStaff) ->
 async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: SiteStaff) -> Written:
     """Record that the subject was given blood."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.TRANSFUSION, RecordTransfusion.about(body, subject=subject))
+    outcome = await call.handle(
+        domain.transfusion(call.runtime.protocol), RecordTransfusion.about(body, subject=subject)
+    )
     return Written(subject=subject, position=outcome.position)
 
 
@@ -161,7 +151,13 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
     status_code=201,
     name="reportAdverseEvent",
     responses=problem_responses(
-        UNKNOWN_SUBJECT, NOT_RANDOMIZED, WRITE_CONFLICT, domain.SERIOUSNESS_INVALID, domain.ONSET_IMPLAUSIBLE, IN_FUTURE
+        UNKNOWN_SUBJECT,
+        NOT_RANDOMIZED,
+        OUT_OF_ORDER,
+        WRITE_CONFLICT,
+        domain.SERIOUSNESS_INVALID,
+        domain.ONSET_IMPLAUSIBLE,
+        IN_FUTURE,
     ),
 )
 async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
@@ -171,9 +167,7 @@ async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: Sit
         raise IN_FUTURE("aware_at lies in the future.")
     rules = domain.adverse_events(call.runtime.protocol)
     outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
-    event = recorded_event(outcome, AdverseEventReported)
-    due = ReportsDue(sponsor_by=event.sponsor_by, authority_on=event.authority_on, follow_up_on=event.follow_up_on)
-    return ReportedAdverseEvent(subject=subject, position=outcome.position, due=due)
+    return ReportedAdverseEvent.of(recorded_event(outcome, AdverseEventReported), outcome.position)
 
 
 @router.post(
@@ -192,8 +186,7 @@ async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investiga
     call.require_subject(subject)
     rules = evaluation.evaluation(call.runtime.protocol)
     outcome = await call.handle(rules, EvaluateSubject.about(body, subject=subject))
-    made = recorded_event(outcome, SubjectEvaluated)
-    return MadeEvaluation.model_validate({**dict(made), "position": outcome.position}, extra="ignore")
+    return MadeEvaluation.of(recorded_event(outcome, SubjectEvaluated), outcome.position)
 
 
 @router.get(
@@ -212,13 +205,9 @@ async def get_dose(
     call.require_subject(subject)
     protocol = call.runtime.protocol
     async with call.read(PROJECTION) as session:
-        row = await session.get(SubjectRow, subject)
-    if row is None:
-        raise UNKNOWN_SUBJECT()
-    if row.arm is None:
-        raise NOT_RANDOMIZED()
-    if protocol.dose is None or protocol.arm(row.arm).treatment != "msc-infusion":
-        raise OTHER_TREATMENT(arm=row.arm)
+        arm = await arm_of(session, subject)
+    if protocol.dose is None or protocol.arm(arm).treatment != "msc-infusion":
+        raise OTHER_TREATMENT(arm=arm)
     prepared = dosing.prepare(
         protocol.dose, weight_kg=weight_kg, cells_per_mL=cells_per_mL, viability_pct=viability_pct
     )
@@ -238,10 +227,10 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     """
     call.require_subject(subject)
     protocol = call.runtime.protocol
-    known = await _subject_in_log(call, subject)
+    known = await subject_in_log(call, subject)
     require_randomized(known)
     decision = second_dose.second_dose_of(protocol, known, protocol.civil_date(call.runtime.clock(), site_of(subject)))
-    return SecondDose(subject=subject, state=decision.state, because=list(second_dose.grounds(decision)))
+    return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
 
 
 @router.get(
@@ -258,13 +247,8 @@ async def get_schedule(
     call.require_subject(subject)
     protocol = call.runtime.protocol
     async with call.read(PROJECTION) as session:
-        row = await session.get(SubjectRow, subject)
-        calendars = await read_calendars(session, protocol, [subject])
-    if row is None:
-        raise UNKNOWN_SUBJECT()
-    if not calendars:
-        raise NOT_RANDOMIZED()
-    return subject_schedule(calendars[0], as_of or protocol.civil_date(call.runtime.clock(), row.site))
+        calendar = await calendar_of(session, protocol, subject)
+    return SubjectSchedule.of(calendar, as_of or protocol.civil_date(call.runtime.clock(), site_of(subject)))
 
 
 @router.get("/due", name="listDue")
@@ -281,15 +265,6 @@ async def list_due(
     day = on or protocol.civil_date(call.runtime.clock(), site)
     async with call.read(PROJECTION) as session:
         return await due_at_site(session, protocol, site, day, after, limit)
-
-
-async def _subject_in_log(call: Call, subject: str) -> Subject:
-    """What the log knows of a subject that bears on the second dose, at least as new as the caller asked for."""
-    read = await call.runtime.log.read(subject_query(subject, *second_dose.NEEDS))
-    if read.head < call.at_least:
-        raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=read.head)
-    call.response.headers[LOG_POSITION] = str(read.head)
-    return reduce(evolve, (decode(stored) for stored in read.events), Subject())
 
 
 SERVICE = Service(

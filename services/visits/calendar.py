@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
 
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from services.visits.projections import Collected, Kind, Performed, Subject
 from services.visits.schedule import (
     Course,
@@ -135,22 +132,3 @@ class Calendar:
 
     def _on_if(self, at: datetime | None) -> date | None:
         return None if at is None else self._on(at)
-
-
-async def read_calendars(session: AsyncSession, protocol: Protocol, ids: Sequence[str]) -> list[Calendar]:
-    """The calendars of those subjects that are randomized, in the order of their numbers."""
-    subjects = (await session.exec(select(Subject).where(col(Subject.id).in_(ids)).order_by(col(Subject.id)))).all()
-    performed = (await session.exec(select(Performed).where(col(Performed.subject).in_(ids)))).all()
-    collected = (await session.exec(select(Collected).where(col(Collected.subject).in_(ids)))).all()
-    return [
-        Calendar(
-            protocol,
-            subject,
-            subject.arm,
-            subject.randomized_at,
-            [row for row in performed if row.subject == subject.id],
-            [row for row in collected if row.subject == subject.id],
-        )
-        for subject in subjects
-        if subject.arm is not None and subject.randomized_at is not None
-    ]

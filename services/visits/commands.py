@@ -34,28 +34,38 @@ CivilDate = Annotated[
 """A day of the calendar, without a time."""
 
 _SMALLEST = 10.0**MAGNITUDE_MIN
+_FRACTION = r"(\.[0-9]{1,12})?"
+_UNDER_ONE = r"0\.0{0,11}[1-9][0-9]{0,11}"
 
 
-def _read_as(pattern: str, *ranges: tuple[float, float]) -> WithJsonSchema:
-    """How a bounded measurement is described: a JSON number in some closed ranges, or a string of such digits."""
-    numbers = [{"type": "number", "minimum": low, "maximum": high} for low, high in ranges]
-    return WithJsonSchema({"anyOf": [*numbers, {"type": "string", "pattern": pattern}]}, mode="validation")
+def _described(high: int, below: str, *ranges: tuple[float, float]) -> WithJsonSchema:
+    """How a measurement up to `high` is described: a JSON number in some closed ranges, or the same as a string.
+
+    `below` matches the string of every value that is less than `high`.
+    """
+    numbers = [{"type": "number", "minimum": least, "maximum": greatest} for least, greatest in ranges]
+    text = {"type": "string", "pattern": rf"^({high}(\.0{{1,12}})?|{below})$"}
+    return WithJsonSchema({"anyOf": [*numbers, text]}, mode="validation")
 
 
 WeightKg = Annotated[
-    Measurement, Field(ge=10, le=400), _read_as(r"^([1-9][0-9]|[1-3][0-9]{2})(\.[0-9]{1,3})?$", (10, 400))
+    Measurement, Field(ge=10, le=400), _described(400, rf"([1-9][0-9]|[1-3][0-9]{{2}}){_FRACTION}", (10, 400))
 ]
-VolumeMl = Annotated[Measurement, Field(ge=1, le=1000), _read_as(r"^[1-9][0-9]{0,2}(\.[0-9]{1,3})?$", (1, 1000))]
-CellsPerMl = Annotated[Measurement, Field(ge=1, le=10**10), _read_as(r"^[1-9][0-9]{0,9}$", (1, 10**10))]
-ViabilityPct = Annotated[Measurement, Field(ge=1, le=100), _read_as(r"^[1-9][0-9]?(\.[0-9]{1,3})?$", (1, 100))]
+VolumeMl = Annotated[Measurement, Field(ge=1, le=1000), _described(1000, rf"[1-9][0-9]{{0,2}}{_FRACTION}", (1, 1000))]
+CellsPerMl = Annotated[
+    Measurement, Field(ge=1, le=10**10), _described(10**10, rf"[1-9][0-9]{{0,9}}{_FRACTION}", (1, 10**10))
+]
+ViabilityPct = Annotated[Measurement, Field(ge=1, le=100), _described(100, rf"[1-9][0-9]?{_FRACTION}", (1, 100))]
 EndotoxinEuPerKg = Annotated[
-    Measurement, Field(ge=0, le=1000), _read_as(r"^[0-9]{1,3}(\.[0-9]{1,3})?$", (0, 0), (_SMALLEST, 1000))
+    Measurement, Field(ge=0, le=1000), _described(1000, rf"[0-9]{{1,3}}{_FRACTION}", (0, 0), (_SMALLEST, 1000))
 ]
 MgPerKgPerDay = Annotated[
-    Measurement, Field(gt=0, le=50), _read_as(r"^([1-9]|[1-4][0-9])(\.[0-9]{1,3})?$", (_SMALLEST, 50))
+    Measurement, Field(gt=0, le=50), _described(50, rf"([1-9]|[1-4][0-9]){_FRACTION}|{_UNDER_ONE}", (_SMALLEST, 50))
 ]
 HaemoglobinGPerL = Annotated[
-    Measurement, Field(ge=1, le=300), _read_as(r"^([1-9][0-9]?|1[0-9]{2})(\.[0-9]{1,3})?$", (1, 300))
+    Measurement,
+    Field(ge=20, le=250, description="In the range in which a laboratory's result counts as plausible."),
+    _described(250, rf"([2-9][0-9]|1[0-9]{{2}}|2[0-4][0-9]){_FRACTION}", (20, 250)),
 ]
 
 

@@ -7,6 +7,7 @@ the response is judged in `evaluation`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from services.visits import dosing, safety
 from services.visits.commands import (
@@ -28,18 +29,19 @@ from services.visits.events import (
 )
 from services.visits.schedule import safety_looks, symptom_item
 from services.visits.second_dose import NEEDS as SECOND_DOSE_NEEDS
-from services.visits.second_dose import conclusion, grounds, second_dose_of
+from services.visits.second_dose import conclusion, second_dose_of, status_reasons
 from services.visits.subject import (
     FIRST,
     OTHER_TREATMENT,
     SECOND,
     Subject,
+    day_0_of,
     require_followed,
     require_randomized,
     require_treated_by,
     subject_decider,
 )
-from shared.clock import EARLIEST
+from shared.chronology import require_in_order, require_not_before
 from shared.decision import Decider
 from shared.events import Event
 from shared.problems import REASON_REQUIRED, refusal
@@ -50,6 +52,7 @@ DOSE_GIVEN = refusal("dose-already-given", 409, "The dose of this number has bee
 DOSE_NOT_PLANNED = refusal("dose-not-planned", 409, "The protocol has no dose of this number.")
 FIRST_DOSE_MISSING = refusal("first-dose-missing", 409, "The first dose has not been given.")
 SECOND_DOSE_NOT_ELIGIBLE = refusal("second-dose-not-eligible", 409, "The subject is not eligible for a second dose.")
+SECOND_DOSE_NOT_OPEN = refusal("second-dose-not-open", 409, "The window of the second dose has not opened yet.")
 LOT_NOT_RELEASED = refusal("lot-not-released", 409, "The lot fails criteria of product release.")
 LOOK_NOT_PLANNED = refusal("look-not-planned", 409, "No infusion of the subject is followed by this look.")
 WEEK_NOT_PLANNED = refusal("week-not-planned", 422, "The protocol asks for no symptoms in this week.")
@@ -57,7 +60,7 @@ SERIOUSNESS_INVALID = refusal(
     "seriousness-invalid", 422, "A serious event meets criteria of the protocol, any other event none."
 )
 ONSET_IMPLAUSIBLE = refusal(
-    "onset-implausible", 422, "An adverse event begins in a subject's lifetime, and not after it is recorded."
+    "onset-implausible", 422, "An adverse event begins in a subject's lifetime, and not after anybody knows of it."
 )
 
 
@@ -75,6 +78,7 @@ def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequ
     if command.dose_number in subject.infusions:
         raise DOSE_GIVEN(dose_number=command.dose_number)
     conclusions = _required_before(protocol, command, subject)
+    _require_its_time(protocol, command, subject)
     if failed := protocol.failed_release(command.product.model_dump()):
         raise LOT_NOT_RELEASED(failed_criteria=list(failed))
     delivered = dosing.deliver(
@@ -113,9 +117,31 @@ def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subjec
         raise FIRST_DOSE_MISSING()
     decision = second_dose_of(protocol, subject, protocol.civil_date(command.at, subject.site))
     if decision.state != "eligible":
-        because = [ground.model_dump() for ground in grounds(decision)]
+        because = [reason.model_dump() for reason in status_reasons(decision)]
         raise SECOND_DOSE_NOT_ELIGIBLE(state=decision.state, because=because)
     return conclusion(command.subject, subject, decision)
+
+
+def _require_its_time(protocol: Protocol, command: InfuseProduct, subject: Subject) -> None:
+    """The first dose follows randomization; the second, the first one, the evaluation and the opening of its window.
+
+    After its window the second dose is a deviation, which is recorded; before it, nobody can have been a responder.
+    """
+    rule = protocol.second_dose
+    if command.dose_number == FIRST or rule is None:
+        require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
+        return
+    evaluated = subject.evaluations.get(rule.timepoint)
+    earlier = {
+        "first-infusion": subject.infusions[FIRST].at,
+        "evaluation": evaluated.happened.at if evaluated else None,
+    }
+    require_in_order(protocol, subject.site, command.at, earlier)
+    day_0 = day_0_of(protocol, subject)
+    if day_0 is not None:
+        opens_on = day_0 + timedelta(days=protocol.schedule.days_of(rule.item).opens)
+        if protocol.civil_date(command.at, subject.site) < opens_on:
+            raise SECOND_DOSE_NOT_OPEN(opens_on=opens_on.isoformat())
 
 
 def infusion(protocol: Protocol) -> Decider[InfuseProduct, Subject]:
@@ -130,6 +156,8 @@ def check_infusion_safety(protocol: Protocol, command: CheckInfusionSafety, subj
         raise LOOK_NOT_PLANNED(look=command.look)
     if command.look in subject.looks:
         return []
+    number = int(command.look.rpartition("-")[2])
+    require_in_order(protocol, subject.site, command.at, {"infusion": subject.infusions[number].at})
     return [InfusionSafetyChecked(subject=command.subject, site=site_of(command.subject), look=command.look)]
 
 
@@ -145,6 +173,7 @@ def infusion_safety(protocol: Protocol) -> Decider[CheckInfusionSafety, Subject]
 def dose_ciclosporin(protocol: Protocol, command: DoseCiclosporin, subject: Subject) -> Sequence[Event]:
     """The first daily dose or a changed one. It may differ from the protocol's: it follows trough and creatinine."""
     require_treated_by(protocol, subject, "ciclosporin")
+    require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     site, dose = site_of(command.subject), command.mg_per_kg_per_day
     return [CiclosporinDosed(subject=command.subject, site=site, mg_per_kg_per_day=dose)]
 
@@ -158,7 +187,10 @@ def ciclosporin(protocol: Protocol) -> Decider[DoseCiclosporin, Subject]:
 
 
 def score_symptoms(protocol: Protocol, command: ScoreSymptoms, subject: Subject) -> Sequence[Event]:
-    """One score a week. Another score of the same week replaces it and needs a reason; the same one changes nothing."""
+    """One score a week. Another score of the same week replaces it and needs a reason; the same one changes nothing.
+
+    Weeks are counted from day 0, which is never before randomization.
+    """
     arm = require_followed(subject)
     if symptom_item(protocol, arm, command.week) is None:
         raise WEEK_NOT_PLANNED(week=command.week)
@@ -177,6 +209,7 @@ def score_symptoms(protocol: Protocol, command: ScoreSymptoms, subject: Subject)
         return []
     if earlier is not None and command.reason is None:
         raise REASON_REQUIRED(f"The symptoms of week {command.week} have been scored before.")
+    require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     return [scored]
 
 
@@ -185,9 +218,16 @@ def symptoms(protocol: Protocol) -> Decider[ScoreSymptoms, Subject]:
     return subject_decider(lambda command, subject: score_symptoms(protocol, command, subject), SymptomsScored)
 
 
-def record_transfusion(command: RecordTransfusion, subject: Subject) -> Sequence[Event]:
-    """Blood that was given, also before treatment began: a reduction is judged against the weeks before day 0."""
+def record_transfusion(protocol: Protocol, command: RecordTransfusion, subject: Subject) -> Sequence[Event]:
+    """Blood that was given, also before treatment and before consent: a reduction is judged against the weeks before.
+
+    How many weeks before screening the history of transfusions goes back, the protocol says (IWG 2006 needs 8 of them).
+    """
     require_followed(subject)
+    if subject.screened_at is not None:
+        history = timedelta(weeks=protocol.eligibility.screening.transfusion_history_weeks)
+        earliest = protocol.civil_date(subject.screened_at, subject.site) - history
+        require_not_before(protocol.civil_date(command.at, subject.site), "transfusion-history", earliest)
     return [
         TransfusionGiven(
             subject=command.subject,
@@ -199,7 +239,9 @@ def record_transfusion(command: RecordTransfusion, subject: Subject) -> Sequence
     ]
 
 
-TRANSFUSION: Decider[RecordTransfusion, Subject] = subject_decider(record_transfusion)
+def transfusion(protocol: Protocol) -> Decider[RecordTransfusion, Subject]:
+    """The rules of transfusions under a protocol."""
+    return subject_decider(lambda command, subject: record_transfusion(protocol, command, subject))
 
 
 def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> Sequence[Event]:
@@ -209,15 +251,16 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
     fatal event is called not serious; ONSET_IMPLAUSIBLE for a first day that cannot be.
     """
     require_randomized(subject)
-    latest = protocol.civil_date(command.at, subject.site)
-    if command.onset_on is not None and not EARLIEST.date() <= command.onset_on <= latest:
-        raise ONSET_IMPLAUSIBLE(latest=latest.isoformat())
+    _require_plausible_onset(protocol, command, subject)
     rules, criteria = protocol.safety, set(command.seriousness_criteria)
     fatal = command.grade >= rules.fatal_grade or command.outcome == "fatal"
     if command.serious != bool(criteria) or not criteria <= set(rules.seriousness_criteria):
         raise SERIOUSNESS_INVALID(criteria=list(rules.seriousness_criteria))
     if fatal and not command.serious:
         raise SERIOUSNESS_INVALID("A fatal event is serious.", criteria=list(rules.seriousness_criteria))
+    require_in_order(protocol, subject.site, command.aware_at, {"screening": subject.screened_at})
+    if fatal:
+        require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     due = safety.due(
         protocol,
         aware_at=command.aware_at,
@@ -237,6 +280,20 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
             **command.model_dump(exclude={"occurred_at", "reason"}),
         )
     ]
+
+
+def _require_plausible_onset(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> None:
+    """An event began in the subject's lifetime, of which the year of birth is known, and before anybody knew of it.
+
+    It may have begun before consent: a condition at baseline that worsens (ICH E9 glossary, treatment emergent).
+    """
+    happened_on = protocol.civil_date(command.at, subject.site)
+    began_on, latest = happened_on, happened_on
+    if command.onset_on is not None:
+        began_on = command.onset_on
+        latest = min(happened_on, protocol.civil_date(command.aware_at, subject.site))
+    if began_on.year < subject.birth_year or began_on > latest:
+        raise ONSET_IMPLAUSIBLE(earliest=f"{subject.birth_year:04}", latest=latest.isoformat())
 
 
 def adverse_events(protocol: Protocol) -> Decider[ReportAdverseEvent, Subject]:

@@ -155,8 +155,8 @@ class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1
     outcome_changed: bool
 
 
-class Ground(BaseModel):
-    """Why something was concluded: a stable code, and the position of an event that it rests on, if on one."""
+class StatusReason(BaseModel):
+    """Why something stands as it does: a stable code, and the position of an event that it rests on, if on one."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -169,7 +169,7 @@ class SecondDoseEligible(Event, name="second-dose-eligible", version=1, tags=("s
 
     subject: SubjectId
     site: SiteId
-    because: tuple[Ground, ...]
+    because: tuple[StatusReason, ...]
 
 
 class SecondDoseIneligible(Event, name="second-dose-ineligible", version=1, tags=("subject", "site")):
@@ -177,4 +177,4 @@ class SecondDoseIneligible(Event, name="second-dose-ineligible", version=1, tags
 
     subject: SubjectId
     site: SiteId
-    because: tuple[Ground, ...]
+    because: tuple[StatusReason, ...]

@@ -1,4 +1,4 @@
-"""Whether a subject gets the second infusion, and on which grounds: decided from the evaluation and what bars it."""
+"""Whether a subject gets the second infusion, and for which reasons: decided from the evaluation and what bars it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
     EvaluationInputsChanged,
-    Ground,
     ProductInfused,
     SecondDoseEligible,
     SecondDoseIneligible,
+    StatusReason,
     SubjectEvaluated,
 )
 from services.visits.evidence import Finding, Status
@@ -56,7 +56,7 @@ class AdverseEventSeen:
 
 @dataclass(frozen=True, slots=True)
 class SecondDoseFacts:
-    """What is known of a subject; `exclusions` are grounds such as an infection, `left` ended the treatment."""
+    """What is known of a subject; `exclusions` are reasons such as an infection, `left` ended the treatment."""
 
     arm: str
     first_infusion: int | None = None
@@ -70,7 +70,7 @@ class SecondDoseFacts:
 
 @dataclass(frozen=True, slots=True)
 class SecondDoseDecision:
-    """The state and its grounds, each a stable code with the positions of the log that it rests on."""
+    """The state and its reasons, each a stable code with the positions of the log that it rests on."""
 
     state: SecondDoseState
     because: tuple[Finding, ...]
@@ -193,10 +193,10 @@ def _window_has_closed(protocol: Protocol, subject: Subject, on: date) -> bool:
     return on > day_0 + timedelta(days=protocol.schedule.days_of(rule.item).closes)
 
 
-def grounds(decision: SecondDoseDecision) -> tuple[Ground, ...]:
-    """The grounds of a decision, one for each position that they rest on."""
+def status_reasons(decision: SecondDoseDecision) -> tuple[StatusReason, ...]:
+    """The reasons of a decision, one for each position that they rest on."""
     return tuple(
-        Ground(code=finding.code, position=position)
+        StatusReason(code=finding.code, position=position)
         for finding in decision.because
         for position in (finding.positions or (None,))
     )
@@ -204,7 +204,7 @@ def grounds(decision: SecondDoseDecision) -> tuple[Ground, ...]:
 
 def conclusion(subject_id: str, subject: Subject, decision: SecondDoseDecision) -> Sequence[Event]:
     """What a decision changes of what the log says; an eligibility that no longer stands is taken back."""
-    site, because = site_of(subject_id), grounds(decision)
+    site, because = site_of(subject_id), status_reasons(decision)
     match decision.state, subject.may_have_second_dose:
         case "eligible", None | False:
             return [SecondDoseEligible(subject=subject_id, site=site, because=because)]

@@ -69,6 +69,8 @@ class Subject:
     """What has happened to one subject, as far as a rule has asked for it."""
 
     site: str = ""
+    birth_year: int = 0
+    screened_at: datetime | None = None
     arm: str | None = None
     randomized_at: datetime | None = None
     screening: tuple[EligibilityAssessed, Happened] | None = None
@@ -159,8 +161,8 @@ def evolve(subject: Subject, recorded: Recorded) -> Subject:
 
 def _standing(subject: Subject, recorded: Recorded) -> Subject:
     match recorded.event:
-        case SubjectScreened(site=site):
-            return replace(subject, site=site)
+        case SubjectScreened(site=site, birth_year=birth_year):
+            return replace(subject, site=site, birth_year=birth_year, screened_at=recorded.occurred_at)
         case EligibilityAssessed() as assessed:
             return replace(subject, screening=(assessed, Happened(recorded.occurred_at, recorded.position)))
         case SubjectRandomized(arm=arm):

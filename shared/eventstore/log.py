@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Self
 
 from shared.clock import Clock
@@ -44,6 +44,10 @@ class PostgresLog:
     async def read(self, query: Query = EVERYTHING, *, after: int = 0, limit: int | None = None) -> ReadResult:
         """See EventLog.read. Raises LogUnavailable."""
         return await self._reader.read(query, after, limit)
+
+    async def at(self, positions: Collection[int]) -> list[StoredEvent]:
+        """See EventLog.at. Raises LogUnavailable."""
+        return await self._reader.at(positions)
 
     async def head(self) -> int:
         """See EventLog.head. Raises LogUnavailable."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -63,6 +63,11 @@ class MemoryLog:
         if limit is not None and events and len(events) == limit:
             return ReadResult(events, events[-1].position)
         return ReadResult(events, await self.head())
+
+    async def at(self, positions: Collection[int]) -> list[StoredEvent]:
+        """See EventLog.at."""
+        wanted = frozenset(positions)
+        return [event for event in (await self.read()).events if event.position in wanted]
 
     async def head(self) -> int:
         """See EventLog.head."""

@@ -114,6 +114,10 @@ class EventLog(Protocol):
         """Read the matching events at positions greater than `after`, in order, at most `limit`."""
         ...
 
+    async def at(self, positions: Collection[int]) -> list[StoredEvent]:
+        """The events at some positions, in order, each once; positions that the log does not hold are left out."""
+        ...
+
     async def head(self) -> int:
         """The last position; 0 when the log is empty."""
         ...

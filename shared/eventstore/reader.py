@@ -7,7 +7,7 @@ along the log, by type or for everything or with a limit, have a statement each.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ import psycopg
 from shared.eventstore.connection import LogConnection, connect
 from shared.eventstore.group_read import GroupReader
 from shared.eventstore.model import LogUnavailable, Query, QueryItem, ReadResult, StoredEvent
-from shared.eventstore.query import findable_items, within_bigint
+from shared.eventstore.query import POSITION_MAX, findable_items, within_bigint
 from shared.eventstore.session import Row
 
 CONNECTIONS_MAX = 4
@@ -52,6 +52,15 @@ class Reader:
             return await self._group.read(items, within_bigint(after))
         return await self._read_along(items, within_bigint(after), limit)
 
+    async def at(self, positions: Collection[int]) -> list[StoredEvent]:
+        """See EventLog.at. Raises LogUnavailable."""
+        findable = [position for position in positions if 0 < position <= POSITION_MAX]
+        rows = await self._fetch(_AT, [findable]) if findable else []
+        return [
+            StoredEvent(position, event_type, tuple(tags), recorded_at, record, leaf_hash)
+            for position, event_type, tags, recorded_at, record, leaf_hash in rows
+        ]
+
     async def stream(self, query: Query, after: int, until: int | None) -> AsyncIterator[StoredEvent]:
         """The matching events of (after, until] in order, page by page, in bounded memory. Raises LogUnavailable."""
         while True:
@@ -65,19 +74,7 @@ class Reader:
             after = page.head
 
     async def _read_along(self, items: Sequence[QueryItem], after: int, limit: int | None) -> ReadResult:
-        statement, arguments = _statement_along(items, after, limit)
-        if self._closed:
-            raise LogUnavailable("the log is closed")
-        try:
-            async with self._slots:
-                try:
-                    rows = await self._rows(statement, arguments)
-                except (psycopg.Error, OSError):
-                    # After a restart of the database all idle connections are dead; a new one is not.
-                    await self._close_idle()
-                    rows = await self._rows(statement, arguments)
-        except (psycopg.Error, OSError) as error:
-            raise LogUnavailable("the database cannot be reached") from error
+        rows = await self._fetch(*_statement_along(items, after, limit))
         head = rows[0][0]
         events = [
             StoredEvent(position, event_type, tuple(tags), recorded_at, record, leaf_hash)
@@ -87,6 +84,20 @@ class Reader:
         if limit is not None and events and len(events) >= limit:
             head = events[-1].position
         return ReadResult(events, head)
+
+    async def _fetch(self, statement: bytes, arguments: Sequence[object]) -> list[Row]:
+        if self._closed:
+            raise LogUnavailable("the log is closed")
+        try:
+            async with self._slots:
+                try:
+                    return await self._rows(statement, arguments)
+                except (psycopg.Error, OSError):
+                    # After a restart of the database all idle connections are dead; a new one is not.
+                    await self._close_idle()
+                    return await self._rows(statement, arguments)
+        except (psycopg.Error, OSError) as error:
+            raise LogUnavailable("the database cannot be reached") from error
 
     async def _rows(self, statement: bytes, arguments: Sequence[object]) -> list[Row]:
         connection = self._idle.pop() if self._idle else await connect(self._url)
@@ -102,6 +113,11 @@ class Reader:
         while self._idle:
             await self._idle.pop().close()
 
+
+_AT = b"""
+SELECT position, type, tags, recorded_at, record, leaf_hash
+FROM log.event WHERE position = ANY (%b::bigint[]) ORDER BY position
+"""
 
 _ALONG = """
 SELECT head.position, e.position, e.type, e.tags, e.recorded_at, e.record, e.leaf_hash

@@ -169,6 +169,7 @@ class Protocol(Part):
     study_id: str
     version: Version
     title: str
+    starts_on: date
     planned_subjects: int = Field(ge=1)
     sponsor: Sponsor
     sites: Sites
@@ -238,10 +239,6 @@ class Protocol(Part):
             if factor.levels and levels[factor.name] not in factor.levels:
                 raise LookupError(f"{levels[factor.name]!r} is no level of {factor.name}")
         return "|".join(levels[factor.name] for factor in self.allocation.strata)
-
-    def failed_criteria(self, facts: Mapping[str, Fact]) -> tuple[str, ...]:
-        """The codes of the eligibility criteria that a subject fails; none means eligible."""
-        return failed(self.eligibility.criteria, facts)
 
     def failed_release(self, lot: Mapping[str, Fact]) -> tuple[str, ...]:
         """The codes of the release criteria that a lot fails; none means it may be infused."""

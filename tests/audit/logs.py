@@ -76,7 +76,8 @@ class Log:
             right=tuple(self.node(*place) for place in merkle.cover(last, size)),
         )
         rows = zip(range(1, size + 1), self.records, self.leaves, strict=False)
-        return list(export.write_export(list(rows)[first - 1 : last], closing))
+        lines = [export.event_line(*row) for row in list(rows)[first - 1 : last]]
+        return [*lines, export.closing_line(closing)]
 
     def with_record(self, position: int, content: bytes) -> "Log":
         return replace(self, records=(*self.records[: position - 1], content, *self.records[position:]))

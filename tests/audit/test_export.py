@@ -1,7 +1,6 @@
 """The lines of an export: exact bytes out and in again, and strict about everything else."""
 
 import json
-from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
@@ -34,20 +33,6 @@ def test_the_closing_line_comes_back_as_it_was() -> None:
     line = export.closing_line(CLOSING)
     assert export.parse_line(line) == CLOSING
     assert list(json.loads(line)) == ["checkpoint", "first", "format", "last", "left", "right", "vkey"]
-
-
-def test_an_export_is_written_one_event_at_a_time() -> None:
-    read: list[int] = []
-
-    def events() -> Iterator[tuple[int, bytes, bytes]]:
-        for position in (3, 4, 5):
-            read.append(position)
-            yield position, b"{}", HASH
-
-    lines = export.write_export(events(), CLOSING)
-    assert next(lines) == export.event_line(3, b"{}", HASH)
-    assert read == [3]
-    assert [export.parse_line(line) for line in lines][-1] == CLOSING
 
 
 @pytest.mark.parametrize(

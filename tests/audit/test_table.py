@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.audit import table
-from services.audit.trail import Author, EventItem
+from services.audit.answers import Author, EventItem
 from tests.audit.logs import document
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import cast
@@ -47,6 +47,10 @@ class StorelessLog:
         """The screenings of the subjects that the query names."""
         tags = (tag for item in query.items for tag in item.tags)
         return ReadResult([self._screenings[tag] for tag in tags if tag in self._screenings], len(SUBJECTS))
+
+    async def at(self, positions: Collection[int]) -> list[StoredEvent]:
+        """The screenings at some positions."""
+        return [event for event in self._screenings.values() if event.position in positions]
 
     async def head(self) -> int:
         return len(SUBJECTS)

@@ -22,26 +22,34 @@ async def post(client: httpx.AsyncClient, path: str, body: object, status: int =
     return answer
 
 
-async def screened(client: httpx.AsyncClient, site: str) -> str:
-    answer = await post(client, "/randomization/subjects", {"site": site, "birth_year": 1960, "sex": "F"})
+def dated(body: dict[str, Any], occurred_at: str | None) -> dict[str, Any]:
+    """A body that says when it happened, where that was not just now."""
+    return body if occurred_at is None else body | {"occurred_at": occurred_at}
+
+
+async def screened(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
+    body = {"site": site, "birth_year": 1960, "sex": "F"}
+    answer = await post(client, "/randomization/subjects", dated(body, occurred_at))
     return str(answer["subject"])
 
 
-async def enrolled(client: httpx.AsyncClient, site: str) -> str:
+async def enrolled(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
     """A subject that is ready to be randomized."""
-    subject = await screened(client, site)
+    subject = await screened(client, site, occurred_at)
     path = f"/randomization/subjects/{subject}"
-    await post(client, f"{path}/consent", {"version": "1.0"})
-    await post(client, f"{path}/eligibility", ELIGIBLE)
-    await post(client, f"{path}/enrolment", {})
+    await post(client, f"{path}/consent", dated({"version": "1.0"}, occurred_at))
+    await post(client, f"{path}/eligibility", dated(ELIGIBLE, occurred_at))
+    await post(client, f"{path}/enrolment", dated({}, occurred_at))
     return subject
 
 
-async def randomized(client: httpx.AsyncClient, site: str, arm: str | None = None) -> str:
-    """A randomized subject; of a certain arm, where one is asked for."""
+async def randomized(
+    client: httpx.AsyncClient, site: str, arm: str | None = None, occurred_at: str | None = None
+) -> str:
+    """A subject that was randomized, at some time; of a certain arm, where one is asked for."""
     while True:
-        subject = await enrolled(client, site)
-        answer = await post(client, f"/randomization/subjects/{subject}/randomization", {})
+        subject = await enrolled(client, site, occurred_at)
+        answer = await post(client, f"/randomization/subjects/{subject}/randomization", dated({}, occurred_at))
         if arm is None or answer["arm"] == arm:
             return subject
 

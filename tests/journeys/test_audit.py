@@ -123,9 +123,9 @@ class TestQuestions:
 
     async def test_a_subject_is_shown_as_it_was_known_then(self, speaking_as: As, site: str) -> None:
         staff = speaking_as(Role.COORDINATOR, site)
-        subject = await screened(staff, site)
-        path = f"/randomization/subjects/{subject}"
         long_ago = "2026-01-05T08:00:00+08:00"
+        subject = await screened(staff, site, "2026-01-05T07:00:00+08:00")
+        path = f"/randomization/subjects/{subject}"
         late = await post(staff, f"{path}/consent", {"version": "1.0", "occurred_at": long_ago})
         await post(staff, f"{path}/eligibility", ELIGIBLE | {"hiv": "positive"})
         mended = await post(staff, f"{path}/eligibility", ELIGIBLE | {"reason": "wrong tube"})
@@ -138,8 +138,9 @@ class TestQuestions:
             return [event["type"] for event in answer["events"]]
 
         assert await types(recorded=recorded[late["position"]]) == ["subject-screened", "informed-consent-obtained"]
-        assert await types(occurred="2026-01-05T00:00:00Z") == ["informed-consent-obtained"]
-        assert await types(occurred="2026-01-04T23:59:59.999999Z") == []
+        assert await types(occurred="2026-01-05T00:00:00Z") == ["subject-screened", "informed-consent-obtained"]
+        assert await types(occurred="2026-01-04T23:59:59.999999Z") == ["subject-screened"]
+        assert await types(occurred="2026-01-04T22:59:59.999999Z") == []
         assert await types(recorded="2020-01-01T00:00:00Z") == []
         now = (await get(staff, f"/audit/subjects/{subject}/as-of")).json()
         assert now["state"]["eligibility-assessed"]["data"]["eligible"] is True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 from shared.identity import Role
 from tests.journeys.subjects import ELIGIBLE, enrolled, post, randomized, screened
@@ -91,6 +92,19 @@ async def test_lists_page_by_cursor(speaking_as: As, site: str) -> None:
             break
         cursor = {"after": page["next"]}
     assert seen == subjects
+
+
+async def test_a_year_of_birth_that_cannot_be_and_a_step_before_its_time_are_refused(
+    speaking_as: As, site: str
+) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    for birth_year in (1900, datetime.now(UTC).year + 2):
+        body = {"site": site, "birth_year": birth_year, "sex": "F"}
+        assert (await post(staff, "/randomization/subjects", body, 422))["type"] == "/problems/birth-year-implausible"
+    subject = await screened(staff, site)
+    early = {"version": "1.0", "occurred_at": "1900-06-01T00:00:00Z"}
+    answer = await post(staff, f"/randomization/subjects/{subject}/consent", early, 409)
+    assert (answer["type"], answer["follows"]) == ("/problems/occurred-out-of-order", "screening")
 
 
 async def test_another_sites_staff_may_neither_read_nor_write(speaking_as: As, site: str) -> None:

@@ -17,6 +17,7 @@ from tests.journeys.trial import As
 
 NOW = datetime.now(UTC)
 SCORES = dict.fromkeys(SYMPTOMS, 1)
+OUT_OF_ORDER = "occurred-out-of-order"
 
 
 def ago(days: float) -> str:
@@ -69,7 +70,7 @@ def states(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
 
 async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
     """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
-    subject = await randomized(client, site, "MSC")
+    subject = await randomized(client, site, "MSC", ago(treated))
     path = f"/visits/subjects/{subject}"
     for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
         await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
@@ -90,8 +91,8 @@ async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) ->
 
     decision = await get(investigator, f"{path}/second-dose", evaluation["position"])
     assert decision["state"] == "eligible"
-    assert {ground["code"] for ground in decision["because"]} == {"hi-e-confirmed"}
-    assert {ground["position"] for ground in decision["because"]} == {
+    assert {reason["code"] for reason in decision["because"]} == {"hi-e-confirmed"}
+    assert {reason["position"] for reason in decision["because"]} == {
         evaluation["position"],
         *evaluation["inputs"],
     }
@@ -146,7 +147,7 @@ async def test_an_adverse_event_that_bars_a_second_dose_is_heeded_at_once(speaki
     await post(investigator, f"{path}/adverse-events", event)
     await refused(investigator, f"{path}/infusions", infusion(2), 409, "second-dose-not-eligible")
     (taken_back,) = await trail(admin, subject, "second-dose-ineligible")
-    assert {ground["code"] for ground in taken_back["data"]["because"]} == {
+    assert {reason["code"] for reason in taken_back["data"]["because"]} == {
         "severe-infusion-reaction",
         "related-serious-adverse-event",
     }
@@ -154,7 +155,7 @@ async def test_an_adverse_event_that_bars_a_second_dose_is_heeded_at_once(speaki
 
 async def test_an_evaluation_before_its_window_is_refused(speaking_as: As, site: str) -> None:
     investigator = speaking_as(Role.INVESTIGATOR, site)
-    subject = await randomized(investigator, site, "MSC")
+    subject = await randomized(investigator, site, "MSC", ago(10))
     path = f"/visits/subjects/{subject}"
     await post(investigator, f"{path}/infusions", infusion(1) | {"occurred_at": ago(10)})
     early = await refused(investigator, f"{path}/evaluations", {"timepoint": "M3"}, 409, "evaluation-not-open")
@@ -208,7 +209,7 @@ async def test_each_arm_is_given_its_own_treatment(speaking_as: As, site: str) -
 
 async def test_the_schedule_says_what_was_done_and_what_is_due(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
-    subject = await randomized(staff, site, "MSC")
+    subject = await randomized(staff, site, "MSC", ago(33))
     path = f"/visits/subjects/{subject}"
     await post(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(31)})
     await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(24)})
@@ -270,9 +271,9 @@ async def test_a_week_is_scored_once_and_changed_with_a_reason(speaking_as: As, 
 
 async def test_an_adverse_event_says_by_when_it_is_to_be_reported(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
-    subject = await randomized(staff, site)
-    path = f"/visits/subjects/{subject}/adverse-events"
     aware = datetime(2025, 1, 5, 20, 0, tzinfo=UTC).isoformat()  # the sixth in the sponsor's zone
+    subject = await randomized(staff, site, occurred_at=aware)
+    path = f"/visits/subjects/{subject}/adverse-events"
     serious = {"term": "Pneumonia", "grade": 3, "serious": True, "related": True, "aware_at": aware}
     answer = await post(staff, path, serious | {"seriousness_criteria": ["hospitalisation"]})
     assert answer["due"] == {"sponsor_by": "2025-01-06T20:00:00Z", "authority_on": "2025-01-21", "follow_up_on": None}
@@ -286,6 +287,33 @@ async def test_an_adverse_event_says_by_when_it_is_to_be_reported(speaking_as: A
     await post(staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": "study", "reason": "moved away"})
     await post(staff, path, mild)
     await refused(staff, f"/visits/subjects/{subject}/symptoms", SCORES | {"week": 1}, 409, "subject-withdrawn")
+
+
+async def test_who_dies_has_that_status_and_is_counted_as_discontinued(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC", ago(3))
+    death = {"term": "Cardiac arrest", "grade": 5, "serious": True, "related": False, "aware_at": ago(1)}
+    death |= {"seriousness_criteria": ["death"], "occurred_at": ago(2)}
+    position = (await post(staff, f"/visits/subjects/{subject}/adverse-events", death))["position"]
+    detail = await get(staff, f"/randomization/subjects/{subject}", position)
+    assert (detail["status"], detail["died_at"][:10]) == ("died", ago(2)[:10])
+    found = await get(staff, "/randomization/subjects", position, site=site, status="died")
+    assert [item["subject"] for item in found["items"]] == [subject]
+    flow = await get(staff, "/randomization/flow", position)
+    assert flow["arms"]["MSC"]["discontinued"] == 1
+
+
+async def test_what_cannot_have_happened_on_its_day_is_refused(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "MSC", ago(3))
+    path = f"/visits/subjects/{subject}"
+    early = await refused(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(4)}, 409, OUT_OF_ORDER)
+    assert (early["follows"], early["earliest"]) == ("randomization", civil(3))
+    long_ago = {"occurred_at": "1900-06-01T00:00:00Z"}
+    await refused(staff, f"{path}/symptoms", SCORES | {"week": 1} | long_ago, 409, OUT_OF_ORDER)
+    await refused(staff, f"{path}/transfusions", {"component": "RBC", "units": 1} | long_ago, 409, OUT_OF_ORDER)
+    mild = {"term": "Nausea", "grade": 1, "serious": False, "related": False, "aware_at": "1900-06-01T00:00:00Z"}
+    await refused(staff, f"{path}/adverse-events", mild, 409, OUT_OF_ORDER)
 
 
 async def test_only_who_is_randomized_has_visits(speaking_as: As, site: str) -> None:

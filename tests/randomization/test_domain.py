@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 import pytest
 
 from services.randomization import domain
@@ -14,7 +17,9 @@ from services.randomization.commands import (
     WithdrawSubject,
 )
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectWithdrawn
+from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
+from shared.events import Event
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import (
@@ -26,12 +31,16 @@ from tests.randomization.examples import (
     ready_to_randomize,
     screened,
 )
-from tests.scenario import given
+from tests.scenario import DAY_0, At, given
 
 PROTOCOL = load_protocol()
 SEED = bytes(range(32))
+SCREENING = domain.screening(PROTOCOL)
+CONSENTING = domain.consent(PROTOCOL)
 ELIGIBILITY = domain.eligibility(PROTOCOL)
+ENROLMENT = domain.enrolment(PROTOCOL)
 ALLOCATION = domain.allocation(PROTOCOL, SEED)
+WITHDRAWAL = domain.withdrawal(PROTOCOL)
 S = "01-001"
 
 SCREEN = ScreenSubject(site="01", birth_year=1960, sex="F")
@@ -43,30 +52,30 @@ LEAVE_TREATMENT = WithdrawSubject(subject=S, scope="treatment", reason="nausea")
 
 
 def test_the_first_person_screened_at_a_site_is_number_001() -> None:
-    given().when(domain.SCREENING, SCREEN).records(screened("01-001"))
+    given().when(SCREENING, SCREEN).records(screened("01-001"))
 
 
 def test_screening_numbers_go_on_from_the_sites_last() -> None:
-    given(screened("01-001"), screened("01-002"), screened("02-009")).when(domain.SCREENING, SCREEN).records(
+    given(screened("01-001"), screened("01-002"), screened("02-009")).when(SCREENING, SCREEN).records(
         screened("01-003")
     )
 
 
 def test_a_site_has_999_screening_numbers() -> None:
-    given(screened("01-999")).when(domain.SCREENING, SCREEN).rejects(domain.SITE_FULL, site="01")
+    given(screened("01-999")).when(SCREENING, SCREEN).rejects(domain.SITE_FULL, site="01")
 
 
 def test_the_fhir_word_for_a_sex_is_recorded_as_the_cdisc_code() -> None:
     command = ScreenSubject(site="01", birth_year=1960, sex="female")
-    given().when(domain.SCREENING, command).records(screened("01-001"))
+    given().when(SCREENING, command).records(screened("01-001"))
 
 
 def test_a_screened_subject_consents() -> None:
-    given(screened()).when(domain.CONSENT, CONSENT).records(consented())
+    given(screened()).when(CONSENTING, CONSENT).records(consented())
 
 
 def test_a_subject_may_consent_again_to_a_new_version() -> None:
-    result = given(screened(), consented()).when(domain.CONSENT, ObtainConsent(subject=S, version="2.0"))
+    result = given(screened(), consented()).when(CONSENTING, ObtainConsent(subject=S, version="2.0"))
     result.records(consented().model_copy(update={"consent_version": "2.0"}))
 
 
@@ -98,7 +107,7 @@ def test_a_second_assessment_needs_a_reason() -> None:
 
 
 def test_an_eligible_subject_is_enrolled() -> None:
-    given(screened(), consented(), assessed()).when(domain.ENROLMENT, ENROL).records(enrolled())
+    given(screened(), consented(), assessed()).when(ENROLMENT, ENROL).records(enrolled())
 
 
 def test_the_first_enrolled_subject_gets_the_first_slot_of_its_stratum() -> None:
@@ -120,7 +129,9 @@ def test_slots_are_used_in_the_order_of_the_stratums_own_list() -> None:
 def test_a_host_with_another_seed_allocates_nothing() -> None:
     first = next(arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1}))
     other = {"MSC": "CSA", "CSA": "MSC"}[first]
-    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(domain.OTHER_LIST)
+    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(
+        domain.ALLOCATION_LIST_DIFFERS
+    )
 
 
 def test_a_subject_is_randomized_once() -> None:
@@ -131,27 +142,27 @@ def test_a_subject_is_randomized_once() -> None:
 
 def test_leaving_the_treatment_is_not_leaving_the_study() -> None:
     left = SubjectWithdrawn(subject=S, site="01", scope="treatment")
-    given(*ready_to_randomize(), left).when(domain.WITHDRAWAL, LEAVE_STUDY).records(
+    given(*ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_STUDY).records(
         SubjectWithdrawn(subject=S, site="01", scope="study")
     )
-    given(*ready_to_randomize(), left).when(domain.WITHDRAWAL, LEAVE_TREATMENT).rejects(WITHDRAWN)
+    given(*ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_TREATMENT).rejects(WITHDRAWN)
 
 
 @pytest.mark.parametrize(
     ("steps", "decider", "command", "refusal"),
     [
-        (0, domain.CONSENT, CONSENT, UNKNOWN_SUBJECT),
+        (0, CONSENTING, CONSENT, UNKNOWN_SUBJECT),
         (0, ELIGIBILITY, assess(), UNKNOWN_SUBJECT),
-        (0, domain.ENROLMENT, ENROL, UNKNOWN_SUBJECT),
+        (0, ENROLMENT, ENROL, UNKNOWN_SUBJECT),
         (0, ALLOCATION, RANDOMIZE, UNKNOWN_SUBJECT),
-        (0, domain.WITHDRAWAL, LEAVE_STUDY, UNKNOWN_SUBJECT),
+        (0, WITHDRAWAL, LEAVE_STUDY, UNKNOWN_SUBJECT),
         (1, ELIGIBILITY, assess(), domain.NOT_CONSENTED),
-        (1, domain.ENROLMENT, ENROL, domain.NOT_CONSENTED),
+        (1, ENROLMENT, ENROL, domain.NOT_CONSENTED),
         (1, ALLOCATION, RANDOMIZE, domain.NOT_ENROLLED),
-        (2, domain.ENROLMENT, ENROL, domain.NOT_ELIGIBLE),
+        (2, ENROLMENT, ENROL, domain.NOT_ELIGIBLE),
         (2, ALLOCATION, RANDOMIZE, domain.NOT_ENROLLED),
         (3, ALLOCATION, RANDOMIZE, domain.NOT_ENROLLED),
-        (4, domain.ENROLMENT, ENROL, domain.ALREADY_ENROLLED),
+        (4, ENROLMENT, ENROL, domain.ALREADY_ENROLLED),
         (4, ELIGIBILITY, assess(reason="again"), domain.ALREADY_ENROLLED),
     ],
 )
@@ -164,11 +175,11 @@ def test_a_step_out_of_order_is_refused(
 @pytest.mark.parametrize(
     ("decider", "command"),
     [
-        (domain.CONSENT, CONSENT),
+        (CONSENTING, CONSENT),
         (ELIGIBILITY, assess(reason="again")),
-        (domain.ENROLMENT, ENROL),
+        (ENROLMENT, ENROL),
         (ALLOCATION, RANDOMIZE),
-        (domain.WITHDRAWAL, LEAVE_STUDY),
+        (WITHDRAWAL, LEAVE_STUDY),
     ],
 )
 def test_who_has_left_the_study_takes_no_further_step(decider: Decider[Command, object], command: Command) -> None:
@@ -177,4 +188,84 @@ def test_who_has_left_the_study_takes_no_further_step(decider: Decider[Command, 
 
 
 def test_a_subject_that_is_not_eligible_is_not_enrolled() -> None:
-    given(screened(), consented(), assessed(eligible=False)).when(domain.ENROLMENT, ENROL).rejects(domain.NOT_ELIGIBLE)
+    given(screened(), consented(), assessed(eligible=False)).when(ENROLMENT, ENROL).rejects(domain.NOT_ELIGIBLE)
+
+
+# Impossible dates. What is entered late is taken; what contradicts what is known of the subject is refused.
+
+
+def on_day(command: Command, days: float) -> Command:
+    return command.model_copy(update={"occurred_at": DAY_0 + timedelta(days=days)})
+
+
+@pytest.mark.parametrize(("birth_year", "is_plausible"), [(1905, False), (1906, True), (2026, True), (2027, False)])
+def test_a_person_is_born_before_being_screened_and_not_longer_ago_than_people_live(
+    birth_year: int, is_plausible: bool
+) -> None:
+    result = given().when(SCREENING, SCREEN.model_copy(update={"birth_year": birth_year}))
+    if is_plausible:
+        result.records(screened(birth_year=birth_year))
+    else:
+        result.rejects(domain.BIRTH_YEAR_IMPLAUSIBLE, earliest=1906, latest=2026)
+
+
+def test_the_year_of_screening_is_that_of_the_site() -> None:
+    new_years_eve = datetime(2025, 12, 31, 16, 0, tzinfo=UTC)  # midnight at the site
+    command = SCREEN.model_copy(update={"birth_year": 2026, "occurred_at": new_years_eve})
+    given().when(SCREENING, command).records(screened(birth_year=2026))
+    earlier = command.model_copy(update={"occurred_at": new_years_eve - timedelta(seconds=1)})
+    given().when(SCREENING, earlier).rejects(domain.BIRTH_YEAR_IMPLAUSIBLE, latest=2025)
+
+
+def test_the_age_at_screening_is_reckoned_in_the_year_of_the_site() -> None:
+    midnight = datetime(2025, 12, 31, 16, 0, tzinfo=UTC)
+    history = given(At(screened(birth_year=2008), -30), At(consented(), -30))
+    (event,) = history.when(ELIGIBILITY, assess(occurred_at=midnight)).events
+    assert isinstance(event, EligibilityAssessed)
+    assert event.eligible
+
+
+def test_nobody_is_screened_before_the_study_started() -> None:
+    started = datetime(2010, 4, 30, 16, 0, tzinfo=UTC)  # the first of May at the site
+    given().when(SCREENING, SCREEN.model_copy(update={"occurred_at": started})).records(screened())
+    before = SCREEN.model_copy(update={"occurred_at": started - timedelta(seconds=1)})
+    given().when(SCREENING, before).rejects(OUT_OF_ORDER, follows="study-start", earliest="2010-05-01")
+
+
+STEPS: list[tuple[Decider[Any, Any], Command, str]] = [
+    (CONSENTING, CONSENT, "screening"),
+    (ELIGIBILITY, assess(), "consent"),
+    (ENROLMENT, ENROL, "eligibility"),
+    (ALLOCATION, RANDOMIZE, "enrolment"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=[follows for *_, follows in STEPS])
+def test_no_step_is_taken_on_a_day_before_that_of_the_step_that_it_follows(number: int) -> None:
+    decider, command, follows = STEPS[number]
+    history = given(*(At(event, -5) for event in ready_to_randomize()[: number + 1]))
+    history.when(decider, on_day(command, -6)).rejects(OUT_OF_ORDER, follows=follows, earliest="2025-12-27")
+    assert history.when(decider, on_day(command, -5)).problem is None
+
+
+@pytest.mark.parametrize("number", range(len(STEPS)), ids=[follows for *_, follows in STEPS])
+def test_the_hour_of_a_step_is_not_held_against_it(number: int) -> None:
+    decider, command, _ = STEPS[number]
+    hours_before = on_day(command, -9 / 24)  # DAY_0 is five in the afternoon at the site
+    assert given(*ready_to_randomize()[: number + 1]).when(decider, hours_before).problem is None
+
+
+def test_a_later_consent_may_be_entered_late_but_not_before_screening() -> None:
+    history = given(At(screened(), -9), *ready_to_randomize()[1:], randomized(S, 0))
+    assert history.when(CONSENTING, on_day(CONSENT, -9)).problem is None
+    history.when(CONSENTING, on_day(CONSENT, -10)).rejects(OUT_OF_ORDER, follows="screening")
+
+
+@pytest.mark.parametrize(
+    ("last", "follows"), [(1, "screening"), (2, "consent"), (3, "eligibility"), (4, "enrolment"), (5, "randomization")]
+)
+def test_nobody_left_before_the_last_step_that_they_took(last: int, follows: str) -> None:
+    taken: tuple[Event, ...] = (*ready_to_randomize(), randomized(S, 0))[:last]
+    history = given(*(At(event, number) for number, event in enumerate(taken)))
+    history.when(WITHDRAWAL, on_day(LEAVE_STUDY, last - 2)).rejects(OUT_OF_ORDER, follows=follows)
+    assert history.when(WITHDRAWAL, on_day(LEAVE_STUDY, last - 1)).problem is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.visits.agenda import subject_schedule
+from services.visits.answers import SubjectSchedule
 from services.visits.calendar import Calendar
 from services.visits.projections import Collected, Kind, Performed, Subject
 from services.visits.schedule import ItemState
@@ -197,7 +197,7 @@ def test_death_cancels_what_is_ahead_and_asks_for_nothing() -> None:
 
 
 def test_the_answer_writes_windows_as_from_and_to() -> None:
-    schedule = subject_schedule(infused().calendar(), on(5)).model_dump(mode="json", by_alias=True)
+    schedule = SubjectSchedule.of(infused().calendar(), on(5)).model_dump(mode="json", by_alias=True)
     assert (schedule["day_0"], schedule["started_late"], schedule["as_of"]) == ("2026-01-01", False, "2026-01-06")
     week_1 = next(item for item in schedule["items"] if item["code"] == "W1")
     assert week_1 == {

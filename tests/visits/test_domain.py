@@ -9,12 +9,13 @@ import pytest
 
 from services.visits import domain
 from services.visits.commands import CheckInfusionSafety, DoseCiclosporin, RecordTransfusion
-from services.visits.events import Ground, InfusionSafetyChecked, SecondDoseEligible, SecondDoseIneligible
+from services.visits.events import InfusionSafetyChecked, SecondDoseEligible, SecondDoseIneligible, StatusReason
 from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT
+from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
-from tests.randomization.examples import ready_to_randomize
+from tests.randomization.examples import randomized, ready_to_randomize, screened
 from tests.scenario import DAY_0, At, given
 from tests.visits.examples import (
     CERTIFICATE,
@@ -41,6 +42,7 @@ INFUSION = domain.infusion(PROTOCOL)
 INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
 CICLOSPORIN = domain.ciclosporin(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
+TRANSFUSION = domain.transfusion(PROTOCOL)
 ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
 
 DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")
@@ -50,7 +52,7 @@ TRANSFUSE = RecordTransfusion(subject=S, component="RBC", units=2, haemoglobin_b
 RESPONDER = happened(*MSC, infused(), At(evaluated(), 93))
 """Positions: screened 1, randomized 2, infused 3, evaluated 4."""
 
-ELIGIBLE = SecondDoseEligible(subject=S, site="01", because=(Ground(code="hi-e-confirmed", position=4),))
+ELIGIBLE = SecondDoseEligible(subject=S, site="01", because=(StatusReason(code="hi-e-confirmed", position=4),))
 
 
 class TestInfusion:
@@ -141,7 +143,7 @@ class TestSecondInfusion:
         )
 
     def test_an_eligibility_that_was_taken_back_opens_no_second_dose(self) -> None:
-        taken_back = SecondDoseIneligible(subject=S, site="01", because=(Ground(code="progression", position=6),))
+        taken_back = SecondDoseIneligible(subject=S, site="01", because=(StatusReason(code="progression", position=6),))
         history = happened(*RESPONDER, ELIGIBLE, At(evaluated(progression=True, response="PD"), 96), taken_back)
         given_signed(*history).when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE, because=[{"code": "progression", "position": 6}]
@@ -200,7 +202,7 @@ class TestSymptoms:
 
 
 def test_a_transfusion_is_recorded_with_the_haemoglobin_that_it_was_given_for() -> None:
-    given(*CSA).when(domain.TRANSFUSION, TRANSFUSE).records(transfused())
+    given(*CSA).when(TRANSFUSION, TRANSFUSE).records(transfused())
 
 
 class TestAdverseEvents:
@@ -280,7 +282,7 @@ EVERY_COMMAND = [
     (INFUSION_SAFETY, LOOK),
     (CICLOSPORIN, DOSE_CICLOSPORIN),
     (SYMPTOMS, score()),
-    (domain.TRANSFUSION, TRANSFUSE),
+    (TRANSFUSION, TRANSFUSE),
     (ADVERSE_EVENTS, report()),
 ]
 
@@ -307,3 +309,90 @@ def test_who_has_left_the_study_is_neither_treated_nor_observed(
 def test_the_examples_lot_is_the_certificate_of_the_event() -> None:
     assert infuse().product.model_dump() == CERTIFICATE
     assert infuse().at == DAY_0
+
+
+class TestImpossibleDates:
+    """What is entered late is taken; what cannot have happened on its day is refused. Days are those of the site."""
+
+    SINCE = happened(At(screened(S, birth_year=1960), -9), At(randomized(S, 0), -5))
+    CICLOSPORIN_SINCE = happened(At(screened(S), -9), At(randomized(S, 0, "CSA"), -5))
+
+    def on_day(self, command: Command, days: float) -> Command:
+        return command.model_copy(update={"occurred_at": DAY_0 + timedelta(days=days)})
+
+    @pytest.mark.parametrize(
+        ("history", "decider", "command"),
+        [
+            (SINCE, INFUSION, infuse()),
+            (CICLOSPORIN_SINCE, CICLOSPORIN, DOSE_CICLOSPORIN),
+            (SINCE, SYMPTOMS, score()),
+            (SINCE, ADVERSE_EVENTS, report(grade=5, serious=True, seriousness_criteria=("death",))),
+        ],
+        ids=["infusion", "ciclosporin", "symptoms", "death"],
+    )
+    def test_nothing_of_the_trial_happens_before_randomization(
+        self, history: History, decider: Decider[Any, Any], command: Command
+    ) -> None:
+        given(*history).when(decider, self.on_day(command, -6)).rejects(
+            OUT_OF_ORDER, follows="randomization", earliest="2025-12-27"
+        )
+        assert given(*history).when(decider, self.on_day(command, -5)).problem is None
+
+    def test_the_day_of_randomization_is_that_of_the_site_and_its_hour_is_not_held_against_a_dose(self) -> None:
+        midnight = DAY_0.replace(hour=16) - timedelta(days=6)  # of 27 December at the site
+        given(*self.SINCE).when(INFUSION, infuse().model_copy(update={"occurred_at": midnight})).records(infused())
+        before = infuse().model_copy(update={"occurred_at": midnight - timedelta(seconds=1)})
+        given(*self.SINCE).when(INFUSION, before).rejects(OUT_OF_ORDER, follows="randomization")
+
+    def test_what_happened_long_ago_is_taken(self) -> None:
+        long_ago = [At(event.event, event.days - 1000) for event in self.SINCE if isinstance(event, At)]
+        given(*long_ago).when(INFUSION, infuse(days=-1000)).records(infused())
+
+    def test_a_second_dose_is_given_neither_before_the_first_nor_before_the_evaluation(self) -> None:
+        history = given_signed(*MSC, infused(), At(evaluated(), 105))
+        history.when(INFUSION, infuse(2, days=-1)).rejects(OUT_OF_ORDER, follows="first-infusion")
+        history.when(INFUSION, infuse(2, days=104)).rejects(
+            OUT_OF_ORDER, follows="evaluation", earliest=(DAY_0 + timedelta(days=105)).date().isoformat()
+        )
+        assert history.when(INFUSION, infuse(2, days=105)).problem is None
+
+    def test_a_second_dose_is_given_from_the_first_day_of_its_window(self) -> None:
+        history = given_signed(*MSC, infused(), At(evaluated(), 80))
+        history.when(INFUSION, infuse(2, days=90)).rejects(domain.SECOND_DOSE_NOT_OPEN, opens_on="2026-04-02")
+        history.when(INFUSION, infuse(2, days=91)).records(ELIGIBLE, infused(2))
+
+    def test_a_look_is_had_after_its_infusion(self) -> None:
+        history = given(*MSC, infused())
+        history.when(INFUSION_SAFETY, self.on_day(LOOK, -1)).rejects(OUT_OF_ORDER, follows="infusion")
+        assert history.when(INFUSION_SAFETY, self.on_day(LOOK, 0)).problem is None
+
+    def test_the_history_of_transfusions_goes_back_before_consent_as_far_as_the_protocol_says(self) -> None:
+        history = given(*self.SINCE)
+        weeks = PROTOCOL.eligibility.screening.transfusion_history_weeks
+        assert history.when(TRANSFUSION, self.on_day(TRANSFUSE, -9 - 7 * weeks)).problem is None
+        history.when(TRANSFUSION, self.on_day(TRANSFUSE, -10 - 7 * weeks)).rejects(
+            OUT_OF_ORDER, follows="transfusion-history", earliest="2025-09-02"
+        )
+
+    def test_nobody_is_aware_of_an_event_of_a_subject_before_there_is_one(self) -> None:
+        history = given(*self.SINCE)
+        history.when(ADVERSE_EVENTS, report(aware_at=DAY_0 - timedelta(days=10))).rejects(
+            OUT_OF_ORDER, follows="screening", earliest="2025-12-23"
+        )
+        assert history.when(ADVERSE_EVENTS, report(aware_at=DAY_0 - timedelta(days=9))).problem is None
+
+    def test_nobody_is_aware_of_an_event_that_has_not_begun(self) -> None:
+        aware_at = datetime(2025, 12, 28, 15, 59, tzinfo=UTC)  # the last minute of the day at the site
+        members: dict[str, Any] = {"aware_at": aware_at}
+        history = given(*self.SINCE)
+        history.when(ADVERSE_EVENTS, report(**members, onset_on=date(2025, 12, 29))).rejects(
+            domain.ONSET_IMPLAUSIBLE, earliest="1960", latest="2025-12-28"
+        )
+        assert history.when(ADVERSE_EVENTS, report(**members, onset_on=date(2025, 12, 28))).problem is None
+
+    def test_an_event_may_have_begun_before_consent_but_not_before_the_subject_was_born(self) -> None:
+        history = given(*self.SINCE)
+        assert history.when(ADVERSE_EVENTS, report(onset_on=date(1960, 1, 1))).problem is None
+        history.when(ADVERSE_EVENTS, report(onset_on=date(1959, 12, 31))).rejects(domain.ONSET_IMPLAUSIBLE)
+        long_ago = report(occurred_at=datetime(1959, 6, 1, tzinfo=UTC))
+        history.when(ADVERSE_EVENTS, long_ago).rejects(domain.ONSET_IMPLAUSIBLE)

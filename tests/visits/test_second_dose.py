@@ -1,4 +1,4 @@
-"""The second infusion: who gets it, and on which grounds (the register's "when one responds well")."""
+"""The second infusion: who gets it, and for which reasons (the register's "when one responds well")."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from services.visits.commands import ConcludeSecondDose
-from services.visits.events import EvaluationInputsChanged, Ground, SecondDoseEligible, SecondDoseIneligible
+from services.visits.events import EvaluationInputsChanged, SecondDoseEligible, SecondDoseIneligible, StatusReason
 from services.visits.evidence import Finding, Status
 from services.visits.second_dose import (
     AdverseEventSeen,
@@ -50,7 +50,7 @@ RESPONDER = evaluated("confirmed")
 
 
 def told(decision: SecondDoseDecision) -> tuple[str, list[str]]:
-    return decision.state, [ground.code for ground in decision.because]
+    return decision.state, [reason.code for reason in decision.because]
 
 
 def test_a_confirmed_response_makes_eligible_and_names_what_it_rests_on() -> None:
@@ -59,7 +59,7 @@ def test_a_confirmed_response_makes_eligible_and_names_what_it_rests_on() -> Non
 
 
 @pytest.mark.parametrize(
-    ("facts", "state", "grounds"),
+    ("facts", "state", "reasons"),
     [
         (replace(RESPONDER, arm="CSA"), "not-eligible", ["other-arm"]),
         (SecondDoseFacts(arm="MSC"), "pending", ["first-infusion-missing"]),
@@ -74,20 +74,20 @@ def test_a_confirmed_response_makes_eligible_and_names_what_it_rests_on() -> Non
         (replace(RESPONDER, second_infusion=70), "given", ["second-infusion-given"]),
     ],
 )
-def test_each_situation_has_its_state_and_ground(facts: SecondDoseFacts, state: str, grounds: list[str]) -> None:
-    assert told(decide_second_dose(RULE, facts)) == (state, grounds)
+def test_each_situation_has_its_state_and_reason(facts: SecondDoseFacts, state: str, reasons: list[str]) -> None:
+    assert told(decide_second_dose(RULE, facts)) == (state, reasons)
 
 
 @pytest.mark.parametrize(
-    ("event", "ground"),
+    ("event", "reason"),
     [
         (AdverseEventSeen(30, 3, serious=False, related=True, infusion_reaction=True), "severe-infusion-reaction"),
         (AdverseEventSeen(30, 2, serious=True, related=True), "related-serious-adverse-event"),
     ],
 )
-def test_a_severe_reaction_or_a_related_serious_event_bars_a_responder(event: AdverseEventSeen, ground: str) -> None:
+def test_a_severe_reaction_or_a_related_serious_event_bars_a_responder(event: AdverseEventSeen, reason: str) -> None:
     decision = decide_second_dose(RULE, replace(RESPONDER, adverse_events=(event,)))
-    assert decision == SecondDoseDecision("not-eligible", (Finding(ground, (30,)),))
+    assert decision == SecondDoseDecision("not-eligible", (Finding(reason, (30,)),))
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ class TestConclusion:
         return given_signed(*events).when(self.DECIDER, command)
 
     def eligible(self, *because: tuple[str, int]) -> SecondDoseEligible:
-        grounds = tuple(Ground(code=code, position=position) for code, position in because)
-        return SecondDoseEligible(subject=S, site="01", because=grounds)
+        reasons = tuple(StatusReason(code=code, position=position) for code, position in because)
+        return SecondDoseEligible(subject=S, site="01", because=reasons)
 
     def ineligible(self, *because: tuple[str, int]) -> SecondDoseIneligible:
-        grounds = tuple(Ground(code=code, position=position) for code, position in because)
-        return SecondDoseIneligible(subject=S, site="01", because=grounds)
+        reasons = tuple(StatusReason(code=code, position=position) for code, position in because)
+        return SecondDoseIneligible(subject=S, site="01", because=reasons)
 
     @property
     def found_eligible(self) -> SecondDoseEligible:
@@ -172,7 +172,7 @@ class TestConclusion:
         self.concluded(*history, *later, days=122).records(self.eligible(("hi-e-confirmed", 6)))
 
     @pytest.mark.parametrize(
-        ("event", "ground"),
+        ("event", "reason"),
         [
             (left("treatment"), "withdrawn-from-treatment"),
             (left("study"), "withdrawn-from-study"),
@@ -184,9 +184,9 @@ class TestConclusion:
             (reported(fatal=True, grade=5, serious=True, seriousness_criteria=("death",), related=False), "died"),
         ],
     )
-    def test_what_bars_a_second_dose_takes_the_eligibility_back(self, event: Event, ground: str) -> None:
+    def test_what_bars_a_second_dose_takes_the_eligibility_back(self, event: Event, reason: str) -> None:
         history = happened(*self.RESPONDED, self.found_eligible, At(event, 95))
-        self.concluded(*history).records(self.ineligible((ground, 6)))
+        self.concluded(*history).records(self.ineligible((reason, 6)))
 
     def test_an_adverse_event_from_before_the_first_infusion_bars_nothing(self) -> None:
         before = reported(grade=3, infusion_reaction=True, onset_on=date(2025, 12, 30))

@@ -39,9 +39,15 @@ class Read:
     limit: int | None
 
 
+@dataclass(frozen=True)
+class Look:
+    positions: list[int]
+
+
 appends = st.builds(
     Append, st.lists(events, min_size=1, max_size=3), st.none() | st.builds(AppendCondition, queries, positions)
 )
+looks = st.builds(Look, st.lists(positions, max_size=4))
 reads = st.builds(Read, queries, positions, st.none() | st.integers(0, 4))
 
 
@@ -49,7 +55,7 @@ def clock() -> datetime:
     return NOW
 
 
-async def outcome(log: EventLog, step: Append | Read) -> object:
+async def outcome(log: EventLog, step: Append | Read | Look) -> object:
     match step:
         case Append(events=new, condition=condition):
             try:
@@ -58,12 +64,16 @@ async def outcome(log: EventLog, step: Append | Read) -> object:
                 return "conflict"
         case Read(query=query, after=after, limit=limit):
             return await log.read(query, after=after, limit=limit)
+        case Look(positions=wanted):
+            return await log.at(wanted)
 
 
 class TestTheTwoLogs:
     @settings(max_examples=40, deadline=None)
-    @given(steps=st.lists(appends | reads, max_size=12))
-    def test_agree_on_every_append_and_every_read(self, reused_database_url: str, steps: list[Append | Read]) -> None:
+    @given(steps=st.lists(appends | reads | looks, max_size=12))
+    def test_agree_on_every_append_and_every_read(
+        self, reused_database_url: str, steps: list[Append | Read | Look]
+    ) -> None:
         async def example() -> None:
             memory = MemoryLog(clock)
             async with PostgresLog(reused_database_url, clock=clock) as log:

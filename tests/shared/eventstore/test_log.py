@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -55,6 +56,24 @@ async def test_an_event_may_bear_no_tag(any_log: EventLog) -> None:
     appended = await any_log.append([event("t")])
     assert (await any_log.read(about(types=("t",)))).events == appended
     assert appended[0].tags == ()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [([], []), ([1], [1]), ([5, 2, 4], [2, 4, 5]), ([3, 3], [3]), (range(1, 6), [1, 2, 3, 4, 5])],
+    ids=["none", "one", "in any order", "twice", "all"],
+)
+async def test_some_positions_are_read_in_order_and_each_once(
+    any_log: EventLog, wanted: Collection[int], found: list[int]
+) -> None:
+    appended = await any_log.append([event("t", f"seat:{number}", "row:a") for number in range(1, 6)])
+    assert await any_log.at(wanted) == [appended[position - 1] for position in found]
+
+
+async def test_positions_that_the_log_does_not_hold_are_left_out(any_log: EventLog) -> None:
+    appended = await any_log.append([event("t")])
+    assert await any_log.at([-1, 0, 1, 2, 2**15, 2**31, 2**63 - 1, 2**63, 10**30]) == appended
+    assert await any_log.at([2**63]) == []
 
 
 async def test_several_events_are_appended_together_at_consecutive_positions(any_log: EventLog) -> None:

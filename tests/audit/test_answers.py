@@ -1,4 +1,4 @@
-"""A subject as it was known at one time to have been at another; reads of the log by position."""
+"""A subject as it was known at one time to have been at another; pages of events."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.audit import merkle
-from services.audit.trail import NEIGHBOURS_MAX, as_of, events_at, page_of
-from shared.eventstore.memory import MemoryLog
-from shared.eventstore.model import NewEvent, StoredEvent
-from tests.audit.logs import STARTED_AT, document, record
+from services.audit.answers import EventPage, SubjectAsOf
+from shared.eventstore.model import StoredEvent
+from tests.audit.logs import STARTED_AT, record
 
 DAY = timedelta(days=1)
 
@@ -32,7 +31,7 @@ EVENTS = (WEIGHED, WEIGHED_LATER, LATE_ENTRY, CORRECTION, SEEN)
 
 
 def weight(recorded: datetime | None = None, occurred: datetime | None = None) -> str | None:
-    state = as_of("01-001", EVENTS, recorded, occurred).state
+    state = SubjectAsOf.of("01-001", EVENTS, recorded, occurred).state
     return state["weight"].data["value"] if "weight" in state else None
 
 
@@ -60,7 +59,7 @@ class TestAsOf:
         assert weight(recorded=recorded_at(WEIGHED) - timedelta(microseconds=1)) is None
 
     def test_events_stand_in_the_order_of_the_log(self) -> None:
-        answer = as_of("01-001", EVENTS, None, day(8))
+        answer = SubjectAsOf.of("01-001", EVENTS, None, day(8))
         assert [event.position for event in answer.events] == [1, 2, 3, 4, 5]
         assert set(answer.state) == {"weight", "visit"}
 
@@ -72,34 +71,5 @@ class TestPages:
     def test_a_page_names_the_next_where_there_is_one(
         self, limit: int, positions: list[int], following: int | None
     ) -> None:
-        page = page_of(EVENTS[: limit + 1], limit)
+        page = EventPage.of(EVENTS[: limit + 1], limit)
         assert ([item.position for item in page.items], page.next) == (positions, following)
-
-
-def event(number: int) -> NewEvent:
-    members = document(number, type="seen", tags=())
-    del members["recorded_at"]  # the log says that
-    return NewEvent("seen", (), members)
-
-
-class TestReadingByPosition:
-    @pytest.mark.parametrize(
-        "positions",
-        [
-            [],
-            [1],
-            [60],
-            [1, 2, 3],
-            [1, 40, 41, 60],
-            [2, 2 + NEIGHBOURS_MAX],
-            [2, 3 + NEIGHBOURS_MAX],
-            list(range(1, 61)),
-        ],
-    )
-    async def test_exactly_the_wanted_events_come_in_order(self, memory_log: MemoryLog, positions: list[int]) -> None:
-        await memory_log.append([event(number) for number in range(1, 61)])
-        assert [event.position for event in await events_at(memory_log, positions)] == positions
-
-    async def test_what_the_log_does_not_hold_is_left_out(self, memory_log: MemoryLog) -> None:
-        await memory_log.append([event(1)])
-        assert [event.position for event in await events_at(memory_log, [1, 2, 10**12])] == [1]

@@ -1,0 +1,36 @@
+"""Who died has that status: the read model is read again from the log, since deaths stand in it already."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+SCHEMA = "randomization"
+
+STATUS = """CASE
+  WHEN died_at <= coalesce(least(withdrawn_from_study_at, completed_at), died_at) THEN 'died'
+  WHEN withdrawn_from_study_at IS NOT NULL THEN 'withdrawn'
+  WHEN completed_at IS NOT NULL THEN 'completed'
+  WHEN treated_at IS NOT NULL THEN 'on-treatment'
+  WHEN randomized_at IS NOT NULL THEN 'randomized'
+  WHEN enrolled_at IS NOT NULL THEN 'enrolled'
+  WHEN eligible THEN 'eligible'
+  WHEN NOT eligible THEN 'screen-failed'
+  WHEN consented_at IS NOT NULL THEN 'consented'
+  ELSE 'screened'
+END"""
+
+
+def upgrade() -> None:
+    op.execute("DELETE FROM randomization.subject")
+    op.execute("UPDATE randomization.progress SET position = 0")
+    op.add_column("subject", sa.Column("died_at", sa.DateTime(timezone=True)), schema=SCHEMA)
+    # What a generated column is made of cannot be changed before PostgreSQL 17.
+    op.drop_column("subject", "status", schema=SCHEMA)
+    status = sa.Column("status", sa.Text(), sa.Computed(STATUS, persisted=True), index=True)
+    op.add_column("subject", status, schema=SCHEMA)

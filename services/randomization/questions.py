@@ -1,0 +1,49 @@
+"""What is asked of the read model: one subject, a page of them, or all that the CONSORT flow counts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from services.randomization.projections import Subject
+from shared.problems import UNKNOWN_SUBJECT
+
+
+async def subject_of(session: AsyncSession, subject: str) -> Subject:
+    """The row of a subject. Raises UNKNOWN_SUBJECT."""
+    row = await session.get(Subject, subject)
+    if row is None:
+        raise UNKNOWN_SUBJECT()
+    return row
+
+
+async def subjects_at(session: AsyncSession, sites: Collection[str] | None) -> list[Subject]:
+    """All subjects of some sites (None: of all)."""
+    question = select(Subject)
+    if sites is not None:
+        question = question.where(col(Subject.site).in_(sites))
+    return list((await session.exec(question)).all())
+
+
+async def page_of_subjects(
+    session: AsyncSession,
+    sites: Collection[str] | None,
+    *,
+    site: str | None,
+    status: str | None,
+    arm: str | None,
+    after: str | None,
+    limit: int,
+) -> list[Subject]:
+    """Subjects of some sites (None: of all) that match the filters, by number from a cursor on, at most `limit`."""
+    question = select(Subject).order_by(col(Subject.id)).limit(limit)
+    if sites is not None:
+        question = question.where(col(Subject.site).in_(sites))
+    for column, wanted in ((Subject.site, site), (Subject.status, status), (Subject.arm, arm)):
+        if wanted is not None:
+            question = question.where(col(column) == wanted)
+    if after is not None:
+        question = question.where(col(Subject.id) > after)
+    return list((await session.exec(question)).all())

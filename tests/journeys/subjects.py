@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from services.labs.events import ResultStatus
+from shared.identity import Role
+from tests.journeys.laboratory import held_at, position_of, send
+from tests.journeys.trial import As
+from tests.labs.examples import OBX_HGB, OBX_LOCAL, oru
 from tests.randomization.examples import FINDINGS
+
+NOW = datetime.now(UTC)
 
 ELIGIBLE: dict[str, Any] = {
     name: str(value) if name.endswith(("_pct", "_L")) else value for name, value in FINDINGS.items()
 }
+
+
+def ago(days: float) -> str:
+    return (NOW - timedelta(days=days)).isoformat()
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object, status: int = 201) -> dict[str, Any]:
@@ -46,21 +58,45 @@ async def randomized(client: httpx.AsyncClient, site: str, arm: str | None = Non
             return subject
 
 
-async def a_bit_of_everything(client: httpx.AsyncClient, site: str) -> None:
-    """One subject of each arm with a little of whatever the services record."""
-    for arm in ("MSC", "CSA"):
-        subject = await randomized(client, site, arm)
-        visits = f"/visits/subjects/{subject}"
-        if arm == "MSC":
-            await post(client, f"{visits}/infusions", infusion(dose_number=1))
-        else:
-            await post(client, f"{visits}/csa-doses", {"mg_per_kg_per_day": "5"})
-        await post(client, f"{visits}/symptoms", {"week": 1} | dict.fromkeys(SYMPTOMS, 1))
-        await post(client, f"{visits}/transfusions", {"component": "RBC", "units": 2, "haemoglobin_before_g_L": "78"})
-        await post(client, "/labs/results", blood_count(subject, f"m-{subject}"))
-    failed = await screened(client, site)
-    await post(client, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
-    await post(client, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
+async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
+    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
+    subject = await randomized(client, site, "MSC")
+    path = f"/visits/subjects/{subject}"
+    for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
+        await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
+    await post(client, f"{path}/infusions", infusion(1) | {"occurred_at": ago(treated)})
+    return subject, path
+
+
+async def a_bit_of_everything(speaking_as: As, site: str) -> None:
+    """Something of every kind that the services record, about a responder, a subject of the other arm, and one more."""
+    staff, lis = speaking_as(Role.INVESTIGATOR, site), speaking_as(Role.LAB, site)
+    subject, path = await responder(staff, site)
+    await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(93)})
+    await post(staff, f"{path}/evaluations", {"timepoint": "M3"})
+    await trail(staff, subject, "second-dose-eligible")
+    await post(staff, "/labs/results", count(subject, 9, "C", HGB="85"))
+    await trail(staff, subject, "second-dose-ineligible")
+    death = {"term": "Sepsis", "grade": 5, "serious": True, "seriousness_criteria": ["death"], "related": False}
+    await post(staff, f"{path}/adverse-events", death | {"aware_at": ago(1)})
+
+    subject = await randomized(staff, site, "CSA")
+    path = f"/visits/subjects/{subject}"
+    await post(staff, f"{path}/csa-doses", {"mg_per_kg_per_day": "5"})
+    await post(staff, f"{path}/symptoms", {"week": 1} | dict.fromkeys(SYMPTOMS, 1))
+    await post(staff, f"{path}/transfusions", {"component": "RBC", "units": 2, "haemoglobin_before_g_L": "78"})
+    answer = await send(lis, oru(OBX_HGB, OBX_LOCAL, subject=subject))
+    [held] = await held_at(staff, site, position_of(answer))
+    meaning = {"reason": "HB1 is none of the trial's", "mapping": {"codes": {"HB1": None}}}
+    await post(staff, f"/labs/quarantine/{held['id']}/release", meaning)
+    for scope in ("treatment", "study"):
+        await post(
+            staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": scope, "reason": "the subject's wish"}
+        )
+
+    failed = await screened(staff, site)
+    await post(staff, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
+    await post(staff, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")
@@ -103,3 +139,22 @@ def blood_count(subject: str, message_id: str, **values: str) -> dict[str, Any]:
             {"code": code, "value": value, "unit": units[code], "status": "F"} for code, value in counts.items()
         ],
     }
+
+
+def count(subject: str, days_ago: float, status: ResultStatus = "F", **values: str) -> dict[str, Any]:
+    """A blood count whose specimen was taken so many days ago, or with another status a later word on it."""
+    report = blood_count(subject, f"{subject}-{days_ago}-{status}-{values}", **values)
+    results = [result | {"status": status} for result in report["results"] if status == "F" or result["code"] in values]
+    return report | {"collected_at": ago(days_ago), "reported_at": ago(days_ago), "results": results}
+
+
+async def trail(client: httpx.AsyncClient, subject: str, event_type: str, least: int = 1) -> list[dict[str, Any]]:
+    """The subject's events of a type, once there are so many; for what a policy records in a moment."""
+    for _ in range(100):
+        response = await client.get("/audit/events", params={"subject": subject, "type": event_type})
+        assert response.status_code == 200, response.text
+        items: list[dict[str, Any]] = response.json()["items"]
+        if len(items) >= least:
+            return items
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {event_type} of {subject}")

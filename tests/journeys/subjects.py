@@ -17,6 +17,10 @@ from tests.randomization.examples import FINDINGS
 
 NOW = datetime.now(UTC)
 
+PAGES_MAX = 20
+SUBJECTS_MAX = 20
+"""More than the longest block of allocations: each arm has come up by then."""
+
 ELIGIBLE: dict[str, Any] = {
     name: str(value) if name.endswith(("_pct", "_L")) else value for name, value in FINDINGS.items()
 }
@@ -32,6 +36,20 @@ async def post(client: httpx.AsyncClient, path: str, body: object, status: int =
     assert response.status_code == status, f"{path}: {response.status_code} {response.text}"
     answer: dict[str, Any] = response.json()
     return answer
+
+
+async def pages_of(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str | int) -> list[list[Any]]:
+    """The items of each page of a list, followed by its cursor, from a read model that reflects at least a position."""
+    pages: list[list[Any]] = []
+    for _ in range(PAGES_MAX):
+        response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
+        assert response.status_code == 200, response.text
+        page = response.json()
+        pages.append(page["items"])
+        if page["next"] is None:
+            return pages
+        parameters["after"] = page["next"]
+    raise AssertionError(f"{path} has more than {PAGES_MAX} pages; the last ended at {parameters['after']}")
 
 
 async def screened(client: httpx.AsyncClient, site: str) -> str:
@@ -51,11 +69,12 @@ async def enrolled(client: httpx.AsyncClient, site: str) -> str:
 
 async def randomized(client: httpx.AsyncClient, site: str, arm: str | None = None) -> str:
     """A randomized subject; of a certain arm, where one is asked for."""
-    while True:
+    for _ in range(SUBJECTS_MAX):
         subject = await enrolled(client, site)
         answer = await post(client, f"/randomization/subjects/{subject}/randomization", {})
         if arm is None or answer["arm"] == arm:
             return subject
+    raise AssertionError(f"none of {SUBJECTS_MAX} subjects of site {site} was allocated to {arm}")
 
 
 async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:

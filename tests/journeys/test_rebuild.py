@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from shared.runtime import open_runtime
 from tests.conftest import Server
 from tests.journeys.subjects import a_bit_of_everything
 from tests.journeys.trial import As, Trial, serving
+
+CATCH_UP_S = 20
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +40,12 @@ async def rows_of(engine: AsyncEngine, projection: Projection) -> dict[str, list
 
 
 async def caught_up(engine: AsyncEngine, projection: Projection, head: int) -> None:
-    while True:
-        async with engine.begin() as connection:
-            if await read_progress(connection, projection.progress, projection.name) >= head:
-                return
-        await asyncio.sleep(0.02)
+    """Wait until the read model reflects the log's head."""
+    deadline = monotonic() + CATCH_UP_S
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        while (position := await read_progress(connection, projection.progress, projection.name)) < head:
+            assert monotonic() < deadline, f"{projection.name} stands at {position} of {head} after {CATCH_UP_S} s"
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize("name", SERVICES)

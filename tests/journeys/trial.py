@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -20,6 +21,9 @@ from shared.keys import Keys
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from shared.tokens import issue
+
+START_S = 60
+STOP_S = 10
 
 
 @dataclass(frozen=True)
@@ -51,12 +55,21 @@ async def serving(database_url: str, home: Path) -> AsyncIterator[Trial]:
     settings = Settings(home=home, database_url=database_url, log_level="WARNING")
     configure_logging(settings.log_level)
     server = uvicorn.Server(
-        uvicorn.Config(create_application(settings), host="127.0.0.1", port=0, log_level="warning", access_log=False)
+        uvicorn.Config(
+            create_application(settings),
+            host="127.0.0.1",
+            port=0,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=STOP_S,
+        )
     )
     task = asyncio.create_task(server.serve())
+    deadline = monotonic() + START_S
     while not server.started:
         if task.done():
             task.result()
+        assert monotonic() < deadline, f"the services have not started within {START_S} s"
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Trial(f"http://127.0.0.1:{port}", settings)

@@ -52,8 +52,8 @@ async def consented(client: httpx.AsyncClient, site: str) -> tuple[str, int]:
 class TestQuestions:
     async def test_everything_about_a_subject_is_in_its_trail(self, speaking_as: As, site: str) -> None:
         staff = speaking_as(Role.COORDINATOR, site)
-        subject = await randomized(staff, site)
-        head = int((await staff.get(f"/randomization/subjects/{subject}")).headers["Log-Position"])
+        subject = await enrolled(staff, site)
+        head = (await post(staff, f"/randomization/subjects/{subject}/randomization", {}))["position"]
         items = await all_pages(staff, f"/audit/subjects/{subject}", head, limit=2)
         assert [item["type"] for item in items] == [
             "subject-screened",

@@ -57,6 +57,7 @@ DATABASE_AWAY = (
 EVERY_ROUTE = problems.problem_responses(
     problems.UNAUTHENTICATED,
     problems.FORBIDDEN,
+    problems.TOO_LARGE,
     *problems.OF_ANY_REQUEST,
     problems.BUSY,
     problems.UNAVAILABLE,

@@ -21,6 +21,7 @@ from shared.keys import Keys
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from shared.tokens import issue
+from tests.contract.operations import require_documented
 
 START_S = 60
 STOP_S = 10
@@ -86,12 +87,13 @@ async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 async def speaking_as(trial: Trial) -> AsyncIterator[As]:
-    """A client that speaks as a role, for some sites (default: all)."""
+    """A client that speaks as a role, for some sites (default: all), and takes only answers that are documented."""
     async with AsyncExitStack() as stack:
 
         def client(role: Role, *sites: str, application: str | None = None) -> httpx.AsyncClient:
             headers = {"Authorization": f"Bearer {trial.token(role, list(sites) or None, application)}"}
-            new = httpx.AsyncClient(base_url=trial.url, headers=headers, timeout=30)
+            hooks = {"response": [require_documented]}
+            new = httpx.AsyncClient(base_url=trial.url, headers=headers, timeout=30, event_hooks=hooks)
             stack.push_async_callback(new.aclose)
             return new
 

@@ -14,6 +14,7 @@ from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 from sqlalchemy import Column, Integer, MetaData, NullPool, Table, Text, create_engine
 from sqlalchemy.engine import make_url
+from sqlmodel import AutoString
 
 from shared.eventstore.connection import connection_info
 from shared.eventstore.migrations import LOG
@@ -75,6 +76,15 @@ def test_a_version_is_written_from_the_difference_to_the_tables(bare_database_ur
     assert "create_table" not in second.read_text()
     upgrade(bare_database_url, wards(tmp_path, "beds"))
     assert current(bare_database_url, wards(tmp_path)) == "0002"
+
+
+def test_a_version_speaks_of_the_types_that_the_database_knows(bare_database_url: str, tmp_path: Path) -> None:
+    metadata = MetaData(schema="wards")
+    Table("ward", metadata, Column("name", AutoString, primary_key=True), Column("floor", AutoString(length=2)))
+    written = revise(bare_database_url, Component("wards", tmp_path, metadata, schema="wards"), "wards").read_text()
+    assert "sa.Column('name', sa.String(), nullable=False)" in written
+    assert "sa.Column('floor', sa.String(length=2), nullable=True)" in written
+    assert "sqlmodel" not in written
 
 
 WRITTEN_BY_HAND = (LOG, KEYSTORE)

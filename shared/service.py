@@ -58,6 +58,7 @@ EVERY_ROUTE = problems.problem_responses(
     problems.UNAUTHENTICATED,
     problems.FORBIDDEN,
     problems.TOO_LARGE,
+    problems.UNSUPPORTED_MEDIA,
     *problems.OF_ANY_REQUEST,
     problems.BUSY,
     problems.UNAVAILABLE,
@@ -244,6 +245,13 @@ def _operations_of(service: Service) -> APIRouter:
     return router
 
 
+def _fault(error: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with a request, and where; of JSON that cannot be read, in the parser's words."""
+    if error["type"] == "json_invalid":
+        return {"at": "body", "code": error["type"], "message": error["ctx"]["error"]}
+    return {"at": "/".join(str(part) for part in error["loc"]), "code": error["type"], "message": error["msg"]}
+
+
 def _answer_with_problems(application: FastAPI) -> None:
     """Every refusal and every failure becomes a problem document (RFC 9457)."""
 
@@ -259,10 +267,7 @@ def _answer_with_problems(application: FastAPI) -> None:
     @application.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         # What was sent is not sent back: it could hold personal data.
-        errors = [
-            {"at": "/".join(str(part) for part in each["loc"]), "code": each["type"], "message": each["msg"]}
-            for each in error.errors()
-        ]
+        errors = [_fault(each) for each in error.errors()]
         return answer(problems.INVALID(f"{errors[0]['at']}: {errors[0]['message']}", errors=errors))
 
     @application.exception_handler(HTTPException)

@@ -38,6 +38,7 @@ from shared.problems import MEDIA_TYPE, Problem, ProblemDocument, Refusal
 from shared.projection import Projection, Projector
 from shared.runtime import Runtime, open_runtime
 from shared.settings import settings_from_environment
+from shared.stopping import StopAnswer
 from shared.telemetry import Telemetry, configure_logging
 
 _log = structlog.get_logger("marrow.service")
@@ -62,6 +63,7 @@ EVERY_ROUTE = problems.problem_responses(
     *problems.OF_ANY_REQUEST,
     problems.BUSY,
     problems.UNAVAILABLE,
+    problems.STOPPING,
     problems.NOT_YET_PROJECTED,
 )
 """What any route that needs a token may answer with."""
@@ -130,6 +132,7 @@ def create_service(service: Service) -> FastAPI:
     application.include_router(service.router)
     application.include_router(_operations_of(service))
     application.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    application.add_middleware(StopAnswer)
     application.add_middleware(Telemetry, service=service.name)
     if settings.cors_origins:
         application.add_middleware(

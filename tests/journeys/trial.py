@@ -51,8 +51,8 @@ As = Callable[..., httpx.AsyncClient]
 
 
 @asynccontextmanager
-async def serving(database_url: str, home: Path) -> AsyncIterator[Trial]:
-    """The four services on one port of the loopback, over a migrated database."""
+async def serving(database_url: str, home: Path, stop_s: int = STOP_S) -> AsyncIterator[Trial]:
+    """The four services on one port of the loopback, over a migrated database; requests have `stop_s` to end."""
     settings = Settings(home=home, database_url=database_url, log_level="WARNING")
     configure_logging(settings.log_level)
     server = uvicorn.Server(
@@ -62,7 +62,7 @@ async def serving(database_url: str, home: Path) -> AsyncIterator[Trial]:
             port=0,
             log_level="warning",
             access_log=False,
-            timeout_graceful_shutdown=STOP_S,
+            timeout_graceful_shutdown=stop_s,
         )
     )
     task = asyncio.create_task(server.serve())

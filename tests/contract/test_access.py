@@ -62,8 +62,8 @@ async def test_a_lab_system_reads_nothing_of_the_trial(speaking_as: As, path: st
 ABOUT_A_SUBJECT = [each for each in OPERATIONS if "{subject}" in each.path]
 about_a_subject = pytest.mark.parametrize("operation", ABOUT_A_SUBJECT, ids=lambda each: f"{each.method} {each.path}")
 
-SUBJECT = "09-001"
-"""Nobody: journeys count their sites from 10."""
+SUBJECT = "98-001"
+"""Nobody."""
 
 SITE_BOUND = [role for role in Role if role not in {Role.SYSTEM, Role.REGULATOR}]
 """A regulator reads everything, and no token speaks for the services themselves."""
@@ -74,13 +74,13 @@ SITE_BOUND = [role for role in Role if role not in {Role.SYSTEM, Role.REGULATOR}
 async def test_staff_of_another_site_learn_nothing_of_a_subject_and_record_nothing(
     speaking_as: As, operation: Operation, role: Role
 ) -> None:
-    response = await ask(speaking_as(role, "08"), operation)
+    response = await ask(speaking_as(role, "99"), operation)
     assert (response.status_code, response.json()["type"]) == (403, "/problems/forbidden"), response.text
 
 
 @about_a_subject
 async def test_it_is_the_site_alone_that_they_are_refused_for(speaking_as: As, operation: Operation) -> None:
-    response = await ask(speaking_as(Role.INVESTIGATOR, "09"), operation)
+    response = await ask(speaking_as(Role.INVESTIGATOR, "98"), operation)
     assert (response.status_code, response.json()["type"]) == (404, "/problems/unknown-subject"), response.text
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from time import monotonic
 
@@ -26,6 +26,9 @@ from tests.contract.operations import require_documented
 START_S = 60
 STOP_S = 10
 
+SITES_MAX = 96
+"""Two digits number a site; tests name those from 97 on themselves, for strangers and for the unknown."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -33,6 +36,7 @@ class Trial:
 
     url: str
     settings: Settings
+    sites: Iterator[int] = field(default_factory=lambda: count(1))
 
     def token(self, role: Role, sites: list[str] | None = None, application: str | None = None) -> str:
         return issue(
@@ -100,10 +104,11 @@ async def speaking_as(trial: Trial) -> AsyncIterator[As]:
         yield client
 
 
-_sites = itertools.count(10)
-
-
 @pytest.fixture
-def site() -> str:
-    """A site of its own for each journey, so that journeys do not see each other's subjects."""
-    return f"{next(_sites):02d}"
+def site(trial: Trial) -> str:
+    """A site of its own for each journey of a trial, so that journeys do not see each other's subjects."""
+    number = next(trial.sites)
+    assert number <= SITES_MAX, (
+        "the sites are used up: give a module of journeys a trial of its own, as test_rebuild has"
+    )
+    return f"{number:02d}"

@@ -165,7 +165,10 @@ def migration(
     if service not in SERVICES:
         raise typer.BadParameter(f"{service!r} is none of {', '.join(SERVICES)}")
     with tempfile.TemporaryDirectory() as home, embedded_postgresql(Path(home)) as url:
-        typer.echo(revise(url, SERVICES[service].component, message))
+        version = revise(url, SERVICES[service].component, message)
+    tidied = [_run("ruff", "check", "--quiet", "--fix", str(version)), _run("ruff", "format", "--quiet", str(version))]
+    typer.echo(version)
+    raise typer.Exit(max(tidied))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

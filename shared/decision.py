@@ -48,7 +48,7 @@ CLOCK_SKEW_MAX = timedelta(minutes=2)
 class Command(BaseModel):
     """The base of every command and of the request body that it is made from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # errors end up in logs
 
     occurred_at: Instant | None = Field(None, description="When it happened; default: now.")
     reason: Text | None = Field(None, description="Why; required where an earlier fact is changed.")

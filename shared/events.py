@@ -32,7 +32,7 @@ REMEMBERED_MAX = 2048
 class Event(BaseModel):
     """The base of every domain event. Subclasses are values: frozen, compared by their fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)  # errors end up in logs
 
     name: ClassVar[str]
     version: ClassVar[int]

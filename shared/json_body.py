@@ -2,18 +2,24 @@
 
 A clinical value must arrive as it was sent: `1.50` stays 1.50. What JSON leaves open is refused: duplicate member
 names (RFC 8259 §4), NaN and Infinity, NUL characters and unpaired surrogates, which no database column can hold.
+Where a body cannot be read it is said why, and the place where that is known; what was sent is not repeated.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Coroutine
 from decimal import Decimal
+from email.message import Message
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
+
+from shared.problems import UNSUPPORTED_MEDIA
+
+UTF_8 = ("utf-8", "utf8")
 
 
 def parse_exact(body: bytes) -> Any:  # noqa: ANN401 (any JSON value)
@@ -24,15 +30,19 @@ def parse_exact(body: bytes) -> Any:  # noqa: ANN401 (any JSON value)
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise json.JSONDecodeError("the body is not UTF-8", "", error.start) from error
+        raise json.JSONDecodeError(f"the body is not UTF-8 (byte {error.start})", "", error.start) from error
     try:
         value = json.loads(
             text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_object_without_duplicates
         )
-    except json.JSONDecodeError:
-        raise
-    except (ArithmeticError, RecursionError, ValueError) as error:
-        raise json.JSONDecodeError(str(error) or "the value is nested too deeply", "", 0) from error
+    except json.JSONDecodeError as error:
+        raise json.JSONDecodeError(str(error), "", error.pos) from error
+    except _AmbiguousError as error:
+        raise json.JSONDecodeError(str(error), "", 0) from error
+    except RecursionError as error:
+        raise json.JSONDecodeError("the value is nested too deeply", "", 0) from error
+    except (ArithmeticError, ValueError) as error:
+        raise json.JSONDecodeError("a number has too many digits", "", 0) from error
     try:
         fault = _unstorable(value) if "\\u" in text else None
     except RecursionError as error:
@@ -42,15 +52,18 @@ def parse_exact(body: bytes) -> Any:  # noqa: ANN401 (any JSON value)
     return value
 
 
+class _AmbiguousError(ValueError):
+    """What Python's parser would let through, though no two readers need agree on it."""
+
+
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value")
+    raise _AmbiguousError(f"{name} is not a JSON value")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        twice, _ = Counter(name for name, _ in pairs).most_common(1)[0]
-        raise ValueError(f"the member name {twice!r} occurs twice")
+        raise _AmbiguousError("a member name occurs twice in one object")
     return members
 
 
@@ -68,18 +81,37 @@ def _unstorable(value: object) -> str | None:
     return None
 
 
+def require_json(headers: Headers) -> None:
+    """Raise UNSUPPORTED_MEDIA where a body is announced as anything but JSON in UTF-8 (RFC 8259 §8.1)."""
+    if (
+        "content-type" not in headers
+        and headers.get("content-length", "0") == "0"
+        and "transfer-encoding" not in headers
+    ):
+        return  # no body
+    header = Message()
+    header["content-type"] = headers.get("content-type", "")
+    subtype = header.get_content_subtype()
+    if header.get_content_maintype() != "application" or not (subtype == "json" or subtype.endswith("+json")):
+        raise UNSUPPORTED_MEDIA("This route reads application/json.")
+    if header.get_param("charset") is not None and header.get_content_charset() not in UTF_8:
+        raise UNSUPPORTED_MEDIA("JSON is read in UTF-8.")
+
+
 class _ExactJsonRequest(Request):
     async def json(self) -> Any:  # noqa: ANN401 (any JSON value)
         return parse_exact(await self.body())
 
 
 class ExactJsonRoute(APIRoute):
-    """A route whose JSON body is read by `parse_exact`."""
+    """A route whose body, if it takes one, has to be JSON and is read by `parse_exact`."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def handle_exactly(request: Request) -> Response:
+            if self.body_field is not None:
+                require_json(request.headers)
             return await handler(_ExactJsonRequest(request.scope, request.receive))
 
         return handle_exactly

@@ -117,4 +117,9 @@ OF_ANY_REQUEST = (INVALID, IN_FUTURE, KEY_REUSED)
 INTERNAL = refusal("internal-error", 500, "The service failed; nothing is known to have been recorded.")
 BUSY = refusal("log-saturated", 503, "The log takes no more appends just now; try again.")
 UNAVAILABLE = refusal("log-unavailable", 503, "The database cannot be reached; nothing was recorded.")
+STOPPING = refusal(
+    "service-stopping",
+    503,
+    "The service stops; whether it was recorded is not known. Send the request and its key again.",
+)
 NOT_YET_PROJECTED = refusal("not-yet-projected", 503, "The read model has not reached that position; try again.")

@@ -38,6 +38,7 @@ from shared.problems import MEDIA_TYPE, Problem, ProblemDocument, Refusal
 from shared.projection import Projection, Projector
 from shared.runtime import Runtime, open_runtime
 from shared.settings import settings_from_environment
+from shared.stopping import StopAnswer
 from shared.telemetry import Telemetry, configure_logging
 
 _log = structlog.get_logger("marrow.service")
@@ -57,9 +58,12 @@ DATABASE_AWAY = (
 EVERY_ROUTE = problems.problem_responses(
     problems.UNAUTHENTICATED,
     problems.FORBIDDEN,
+    problems.TOO_LARGE,
+    problems.UNSUPPORTED_MEDIA,
     *problems.OF_ANY_REQUEST,
     problems.BUSY,
     problems.UNAVAILABLE,
+    problems.STOPPING,
     problems.NOT_YET_PROJECTED,
 )
 """What any route that needs a token may answer with."""
@@ -128,6 +132,7 @@ def create_service(service: Service) -> FastAPI:
     application.include_router(service.router)
     application.include_router(_operations_of(service))
     application.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
+    application.add_middleware(StopAnswer)
     application.add_middleware(Telemetry, service=service.name)
     if settings.cors_origins:
         application.add_middleware(
@@ -243,6 +248,13 @@ def _operations_of(service: Service) -> APIRouter:
     return router
 
 
+def _fault(error: dict[str, Any]) -> dict[str, str]:
+    """What is wrong with a request, and where; of JSON that cannot be read, in the parser's words."""
+    if error["type"] == "json_invalid":
+        return {"at": "body", "code": error["type"], "message": error["ctx"]["error"]}
+    return {"at": "/".join(str(part) for part in error["loc"]), "code": error["type"], "message": error["msg"]}
+
+
 def _answer_with_problems(application: FastAPI) -> None:
     """Every refusal and every failure becomes a problem document (RFC 9457)."""
 
@@ -258,10 +270,7 @@ def _answer_with_problems(application: FastAPI) -> None:
     @application.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         # What was sent is not sent back: it could hold personal data.
-        errors = [
-            {"at": "/".join(str(part) for part in each["loc"]), "code": each["type"], "message": each["msg"]}
-            for each in error.errors()
-        ]
+        errors = [_fault(each) for each in error.errors()]
         return answer(problems.INVALID(f"{errors[0]['at']}: {errors[0]['message']}", errors=errors))
 
     @application.exception_handler(HTTPException)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import signal
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -26,6 +27,22 @@ COMPONENTS: tuple[Component, ...] = (LOG, KEYSTORE, *(service.component for serv
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "4GB"}
 """Durability is the matter of tests/faults, which start servers of their own."""
+
+TEST_S = 240
+"""A test that takes longer hangs. It fails by its name; where even that hangs, `faulthandler_timeout` ends the run."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    def too_long(*_: object) -> None:
+        pytest.fail(f"the test has not ended within {TEST_S} s")
+
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(TEST_S)
+    try:
+        return (yield)
+    finally:
+        signal.alarm(0)
 
 
 class Server:

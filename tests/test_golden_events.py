@@ -22,6 +22,8 @@ def test_a_golden_record_decodes_as_todays_event(path: Path) -> None:
     event = decode_data(record["type"], record["version"], record["data"])
     if record["version"] == event.version:
         assert event.model_dump(mode="json") == record["data"]
+        key = [f"key:{record['key']['id']}"] if record["key"] else []
+        assert sorted(record["tags"]) == sorted([*event.tags(), *key])
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

@@ -6,12 +6,14 @@ import ast
 import re
 import subprocess
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -65,7 +67,7 @@ def test_who_knows_one_service_knows_four(service: str) -> None:
     assert set(FILES_OF_A_SERVICE) <= present
 
 
-@pytest.mark.parametrize("service", ["audit", "randomization", "visits"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_an_api_module_holds_routes_alone(service: str) -> None:
     """What is asked of the read models stands in `questions`, and what is answered in `answers`."""
     folder = ROOT / "services" / service
@@ -90,6 +92,16 @@ def test_a_module_says_what_it_decides_and_stays_small(module: Path) -> None:
     assert not source.strip() or ast.get_docstring(tree), "an empty module is the only one without a docstring"
     assert len(source.splitlines()) <= MODULE_LINES_MAX
     assert not long_functions
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("module", ["commands", "events"])
+def test_no_error_repeats_what_a_command_or_an_event_holds(service: str, module: str) -> None:
+    """Errors end up in logs, and what a laboratory wrote in a wrong place may name a person."""
+    classes = [each for each in vars(import_module(f"services.{service}.{module}")).values() if isinstance(each, type)]
+    models = [each for each in classes if issubclass(each, BaseModel) and each is not BaseModel]
+
+    assert [model for model in models if not model.model_config.get("hide_input_in_errors")] == []
 
 
 def test_an_old_python_can_read_the_launcher_and_be_told_that_it_is_too_old() -> None:

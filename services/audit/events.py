@@ -16,7 +16,7 @@ Meaning = Literal["review", "approval", "responsibility", "authorship"]
 class SignedRecord(BaseModel):
     """One signed record: its position, and its leaf hash in base64 as it was when it was signed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     position: int
     leaf_hash: str

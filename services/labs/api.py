@@ -28,7 +28,7 @@ from services.labs.projections import PROJECTION
 from services.labs.questions import CURSOR, quarantined_messages, results_of
 from services.labs.receive import receive, require_application
 from services.labs.release import release
-from shared.call import LOG_POSITION, Call, may_read, may_write
+from shared.call import LOG_POSITION, Call, Reader, SiteStaff, may_write
 from shared.clock import Instant
 from shared.decision import CLOCK_SKEW_MAX
 from shared.identity import Role
@@ -48,8 +48,6 @@ router = service_router("labs")
 
 Reporter = Annotated[Call, may_write(Role.LAB, Role.COORDINATOR, Role.INVESTIGATOR, Role.ADMIN)]
 LabSystem = Annotated[Call, may_write(Role.LAB, Role.ADMIN)]
-SiteStaff = Annotated[Call, may_write(Role.COORDINATOR, Role.INVESTIGATOR, Role.ADMIN)]
-Reader = Annotated[Call, may_read(*(role for role in Role if role not in {Role.LAB, Role.SYSTEM}))]
 
 HL7_MEDIA_TYPES = ("application/hl7-v2", "application/hl7-v2+er7", "x-application/hl7-v2+er7", "text/plain")
 HL7_ANSWER = "application/hl7-v2; charset=utf-8"

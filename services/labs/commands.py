@@ -27,7 +27,10 @@ class ReportedResult(BaseModel):
     """One result as the laboratory measured it: an analyte by the trial's code or by LOINC, in any unit on its list."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"anyOf": [{"required": ["code"]}, {"required": ["loinc"]}]}
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"anyOf": [{"required": ["code"]}, {"required": ["loinc"]}]},
     )
 
     code: Annotated[Name | None, Field(description="The trial's code of the analyte, or a common name of it.")] = None
@@ -86,7 +89,7 @@ _NO_OTHERS: JsonDict = {"additionalProperties": False}
 class Mapping(BaseModel):
     """What codes and units of a quarantined message mean; `null` for a code that is none of the trial's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     codes: Annotated[dict[Name, AnalyteCode | None], Field(max_length=RESULTS_MAX, json_schema_extra=_NO_OTHERS)] = {}
     units: Annotated[dict[Name, Name], Field(max_length=RESULTS_MAX, json_schema_extra=_NO_OTHERS)] = {}

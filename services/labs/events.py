@@ -31,7 +31,7 @@ Label = Annotated[str, StringConstraints(max_length=LABEL_LENGTH_MAX, pattern=r"
 class Part(BaseModel):
     """The base of what events hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Sender(Part):

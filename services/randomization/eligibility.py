@@ -20,7 +20,7 @@ TestResult = Literal["negative", "positive"]
 class Findings(BaseModel):
     """What screening found. Their names are the facts that the protocol's criteria speak of."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     diagnosis: Annotated[Literal["RA", "RARS"], Field(description="By WHO 2008.")]
     marrow_blasts_pct: Annotated[Percentage, Field(description="Of nucleated marrow cells.")]

@@ -24,7 +24,7 @@ ActionTaken = Literal["withdrawn", "dose-reduced", "dose-increased", "not-change
 class Product(BaseModel):
     """A lot of mesenchymal stem cells, as its certificate of analysis describes it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     lot: str
     cells_per_mL: Measurement  # noqa: N815 (the unit's own case)
@@ -158,7 +158,7 @@ class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1
 class StatusReason(BaseModel):
     """Why something stands as it does: a stable code, and the position of an event that it rests on, if on one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     code: Code
     position: int | None = None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from alembic import context
-from sqlalchemy import Connection, text
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import Connection, String, text
+from sqlmodel import AutoString
 
 from shared.migrations import APPLICATION_ROLE, Component
 
@@ -20,6 +24,12 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA "{component.schema}"
 """
 AFTER = f"REVOKE INSERT, UPDATE, DELETE ON {VERSION_TABLE} FROM {APPLICATION_ROLE}"
 
+
+def written(kind: str, item: object, _: AutogenContext) -> str | Literal[False]:
+    """SQLModel's strings as the type that the database knows; anything else as Alembic writes it."""
+    return f"sa.{String(item.length)!r}" if kind == "type" and isinstance(item, AutoString) else False
+
+
 connection.execute(text(BEFORE))
 context.configure(
     connection=connection,
@@ -29,6 +39,7 @@ context.configure(
     include_schemas=True,
     include_name=lambda name, kind, _: name == component.schema if kind == "schema" else True,
     include_object=lambda _, name, kind, *__: not (kind == "table" and name == "alembic_version"),
+    render_item=written,
     compare_type=True,
 )
 context.run_migrations()

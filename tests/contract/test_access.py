@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from functools import cache
+from typing import Any
 
 import httpx
 import pytest
+import schemathesis
+from hypothesis import Phase, find, settings
 
 from shared.identity import Role
-from tests.contract.test_openapi import OPERATIONS
+from tests.contract.operations import APPLICATIONS, OPERATIONS, Operation
 from tests.journeys.trial import As, Trial
 
 ROUTES = sorted(
@@ -53,6 +57,47 @@ async def test_a_lab_system_reads_nothing_of_the_trial(speaking_as: As, path: st
     if path.startswith(("/audit/checkpoint", "/audit/key", "/audit/proofs")):
         pytest.skip("the proof of the log is for everybody who holds a token")
     assert (await speaking_as(Role.LAB, "01").get(path)).status_code == 403
+
+
+ABOUT_A_SUBJECT = [each for each in OPERATIONS if "{subject}" in each.path]
+about_a_subject = pytest.mark.parametrize("operation", ABOUT_A_SUBJECT, ids=lambda each: f"{each.method} {each.path}")
+
+SUBJECT = "98-001"
+"""Nobody."""
+
+SITE_BOUND = [role for role in Role if role not in {Role.SYSTEM, Role.REGULATOR}]
+"""A regulator reads everything, and no token speaks for the services themselves."""
+
+
+@about_a_subject
+@pytest.mark.parametrize("role", SITE_BOUND)
+async def test_staff_of_another_site_learn_nothing_of_a_subject_and_record_nothing(
+    speaking_as: As, operation: Operation, role: Role
+) -> None:
+    response = await ask(speaking_as(role, "99"), operation)
+    assert (response.status_code, response.json()["type"]) == (403, "/problems/forbidden"), response.text
+
+
+@about_a_subject
+async def test_it_is_the_site_alone_that_they_are_refused_for(speaking_as: As, operation: Operation) -> None:
+    response = await ask(speaking_as(Role.INVESTIGATOR, "98"), operation)
+    assert (response.status_code, response.json()["type"]) == (404, "/problems/unknown-subject"), response.text
+
+
+async def ask(client: httpx.AsyncClient, operation: Operation) -> httpx.Response:
+    """Call an operation about the subject with the least request that its document allows."""
+    query, body = least_request(operation.service, operation.path, operation.method)
+    path = operation.path.replace("{subject}", SUBJECT)
+    return await client.request(operation.method, path, params=query, json=body)
+
+
+@cache
+def least_request(service: str, path: str, method: str) -> tuple[dict[str, Any], Any]:
+    """The query and the body of the simplest request that is generated from the document."""
+    described = schemathesis.openapi.from_dict(APPLICATIONS[service].openapi())[path][method]
+    first_alone = settings(max_examples=1, phases=[Phase.generate], database=None, derandomize=True)
+    case = find(described.as_strategy(), lambda _: True, settings=first_alone)
+    return dict(case.query or {}), case.body if method == "post" else None
 
 
 async def test_a_body_is_not_even_parsed_for_who_has_no_token(trial: Trial) -> None:

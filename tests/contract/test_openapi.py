@@ -2,39 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
-from fastapi import FastAPI
 
-from services.app import SERVICES
 from shared.problems import MEDIA_TYPE
-from shared.service import create_service
+from tests.contract.operations import APPLICATIONS, OPERATIONS, Operation
 
-APPLICATIONS: dict[str, FastAPI] = {name: create_service(service) for name, service in SERVICES.items()}
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One method of one path."""
-
-    service: str
-    path: str
-    method: str
-    described: dict[str, Any]
-
-    @property
-    def is_open(self) -> bool:
-        return self.path.startswith(f"/{self.service}/health/")
-
-
-OPERATIONS = [
-    Operation(name, path, method, described)
-    for name, application in APPLICATIONS.items()
-    for path, methods in application.openapi()["paths"].items()
-    for method, described in methods.items()
-]
 each_operation = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: f"{each.method} {each.path}")
 
 

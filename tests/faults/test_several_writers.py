@@ -20,6 +20,9 @@ from tests.shared.eventstore.events_to_append import event, nothing_about
 ROOT = Path(__file__).resolve().parents[2]
 RIVALS = 8
 
+LINE_S = 30
+RACE_S = 120
+
 
 async def start(what: str, url: str, name: str) -> Process:
     command = (sys.executable, "-m", "tests.faults.rival", what, url, name)
@@ -27,8 +30,9 @@ async def start(what: str, url: str, name: str) -> Process:
 
 
 async def line(process: Process) -> list[str]:
+    """The words of the next line that a process tells; none when it has ended."""
     assert process.stdout is not None
-    return (await process.stdout.readline()).decode().split()
+    return (await asyncio.wait_for(process.stdout.readline(), LINE_S)).decode().split()
 
 
 async def test_eight_processes_at_one_boundary_leave_one_winner_a_round_and_no_gap(
@@ -61,7 +65,7 @@ async def test_eight_processes_at_one_boundary_leave_one_winner_a_round_and_no_g
 
 async def release(rival: Process) -> tuple[bytes, bytes]:
     """Let a rival begin, and wait for all that it tells."""
-    return await rival.communicate(b"go\n")
+    return await asyncio.wait_for(rival.communicate(b"go\n"), RACE_S)
 
 
 async def test_a_writer_killed_under_load_loses_nothing_that_it_acknowledged_and_leaves_no_gap(

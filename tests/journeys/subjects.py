@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from services.labs.events import ResultStatus
+from shared.identity import Role
+from tests.journeys.laboratory import position_of, quarantined_at, send
+from tests.journeys.trial import As
+from tests.labs.examples import OBX_HGB, OBX_LOCAL, oru
 from tests.randomization.examples import FINDINGS
+
+NOW = datetime.now(UTC)
+
+PAGES_MAX = 20
+SUBJECTS_MAX = 20
+"""More than the longest block of allocations: each arm has come up by then."""
 
 ELIGIBLE: dict[str, Any] = {
     name: str(value) if name.endswith(("_pct", "_L")) else value for name, value in FINDINGS.items()
 }
+
+
+def ago(days: float) -> str:
+    return (NOW - timedelta(days=days)).isoformat()
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object, status: int = 201) -> dict[str, Any]:
@@ -25,6 +41,20 @@ async def post(client: httpx.AsyncClient, path: str, body: object, status: int =
 def dated(body: dict[str, Any], occurred_at: str | None) -> dict[str, Any]:
     """A body that says when it happened, where that was not just now."""
     return body if occurred_at is None else body | {"occurred_at": occurred_at}
+
+
+async def pages_of(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str | int) -> list[list[Any]]:
+    """The items of each page of a list, followed by its cursor, from a read model that reflects at least a position."""
+    pages: list[list[Any]] = []
+    for _ in range(PAGES_MAX):
+        response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
+        assert response.status_code == 200, response.text
+        page = response.json()
+        pages.append(page["items"])
+        if page["next"] is None:
+            return pages
+        parameters["after"] = page["next"]
+    raise AssertionError(f"{path} has more than {PAGES_MAX} pages; the last ended at {parameters['after']}")
 
 
 async def screened(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
@@ -47,28 +77,53 @@ async def randomized(
     client: httpx.AsyncClient, site: str, arm: str | None = None, occurred_at: str | None = None
 ) -> str:
     """A subject that was randomized, at some time; of a certain arm, where one is asked for."""
-    while True:
+    for _ in range(SUBJECTS_MAX):
         subject = await enrolled(client, site, occurred_at)
         answer = await post(client, f"/randomization/subjects/{subject}/randomization", dated({}, occurred_at))
         if arm is None or answer["arm"] == arm:
             return subject
+    raise AssertionError(f"none of {SUBJECTS_MAX} subjects of site {site} was allocated to {arm}")
 
 
-async def a_bit_of_everything(client: httpx.AsyncClient, site: str) -> None:
-    """One subject of each arm with a little of whatever the services record."""
-    for arm in ("MSC", "CSA"):
-        subject = await randomized(client, site, arm)
-        visits = f"/visits/subjects/{subject}"
-        if arm == "MSC":
-            await post(client, f"{visits}/infusions", infusion(dose_number=1))
-        else:
-            await post(client, f"{visits}/csa-doses", {"mg_per_kg_per_day": "5"})
-        await post(client, f"{visits}/symptoms", {"week": 1} | dict.fromkeys(SYMPTOMS, 1))
-        await post(client, f"{visits}/transfusions", {"component": "RBC", "units": 2, "haemoglobin_before_g_L": "78"})
-        await post(client, "/labs/results", blood_count(subject, f"m-{subject}"))
-    failed = await screened(client, site)
-    await post(client, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
-    await post(client, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
+async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
+    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
+    subject = await randomized(client, site, "MSC", ago(treated))
+    path = f"/visits/subjects/{subject}"
+    for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
+        await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
+    await post(client, f"{path}/infusions", infusion(1) | {"occurred_at": ago(treated)})
+    return subject, path
+
+
+async def a_bit_of_everything(speaking_as: As, site: str) -> None:
+    """Something of every kind that the services record, about a responder, a subject of the other arm, and one more."""
+    staff, lis = speaking_as(Role.INVESTIGATOR, site), speaking_as(Role.LAB, site)
+    subject, path = await responder(staff, site)
+    await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(93)})
+    await post(staff, f"{path}/evaluations", {"timepoint": "M3"})
+    await trail(staff, subject, "second-dose-eligible")
+    await post(staff, "/labs/results", count(subject, 9, "C", HGB="85"))
+    await trail(staff, subject, "second-dose-ineligible")
+    death = {"term": "Sepsis", "grade": 5, "serious": True, "seriousness_criteria": ["death"], "related": False}
+    await post(staff, f"{path}/adverse-events", death | {"aware_at": ago(1)})
+
+    subject = await randomized(staff, site, "CSA")
+    path = f"/visits/subjects/{subject}"
+    await post(staff, f"{path}/csa-doses", {"mg_per_kg_per_day": "5"})
+    await post(staff, f"{path}/symptoms", {"week": 1} | dict.fromkeys(SYMPTOMS, 1))
+    await post(staff, f"{path}/transfusions", {"component": "RBC", "units": 2, "haemoglobin_before_g_L": "78"})
+    answer = await send(lis, oru(OBX_HGB, OBX_LOCAL, subject=subject))
+    [quarantined] = await quarantined_at(staff, site, position_of(answer))
+    meaning = {"reason": "HB1 is none of the trial's", "mapping": {"codes": {"HB1": None}}}
+    await post(staff, f"/labs/quarantine/{quarantined['id']}/release", meaning)
+    for scope in ("treatment", "study"):
+        await post(
+            staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": scope, "reason": "the subject's wish"}
+        )
+
+    failed = await screened(staff, site)
+    await post(staff, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
+    await post(staff, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")
@@ -111,3 +166,22 @@ def blood_count(subject: str, message_id: str, **values: str) -> dict[str, Any]:
             {"code": code, "value": value, "unit": units[code], "status": "F"} for code, value in counts.items()
         ],
     }
+
+
+def count(subject: str, days_ago: float, status: ResultStatus = "F", **values: str) -> dict[str, Any]:
+    """A blood count whose specimen was taken so many days ago, or with another status a later word on it."""
+    report = blood_count(subject, f"{subject}-{days_ago}-{status}-{values}", **values)
+    results = [result | {"status": status} for result in report["results"] if status == "F" or result["code"] in values]
+    return report | {"collected_at": ago(days_ago), "reported_at": ago(days_ago), "results": results}
+
+
+async def trail(client: httpx.AsyncClient, subject: str, event_type: str, least: int = 1) -> list[dict[str, Any]]:
+    """The subject's events of a type, once there are so many; for what a policy records in a moment."""
+    for _ in range(100):
+        response = await client.get("/audit/events", params={"subject": subject, "type": event_type})
+        assert response.status_code == 200, response.text
+        items: list[dict[str, Any]] = response.json()["items"]
+        if len(items) >= least:
+            return items
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"no {event_type} of {subject}")

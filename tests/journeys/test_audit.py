@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from services.audit.checkpoint import VerifierKey, verify_checkpoint
 from shared.identity import Role
 from shared.keys import Keys
 from shared.tokens import issue
-from tests.journeys.subjects import ELIGIBLE, enrolled, post, randomized, screened
+from tests.journeys.subjects import ELIGIBLE, enrolled, pages_of, post, randomized, screened
 from tests.journeys.trial import As, Trial
 
 
@@ -38,13 +39,7 @@ async def problem(client: httpx.AsyncClient, path: str, **parameters: str | int)
 
 
 async def all_pages(client: httpx.AsyncClient, path: str, at: int, **parameters: str | int) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = []
-    after: int | None = 0
-    while after is not None:
-        page = (await get(client, path, at, after=after, **parameters)).json()
-        items += page["items"]
-        after = page["next"]
-    return items
+    return list(chain(*await pages_of(client, path, at, **parameters)))
 
 
 async def consented(client: httpx.AsyncClient, site: str) -> tuple[str, int]:
@@ -57,8 +52,8 @@ async def consented(client: httpx.AsyncClient, site: str) -> tuple[str, int]:
 class TestQuestions:
     async def test_everything_about_a_subject_is_in_its_trail(self, speaking_as: As, site: str) -> None:
         staff = speaking_as(Role.COORDINATOR, site)
-        subject = await randomized(staff, site)
-        head = int((await staff.get(f"/randomization/subjects/{subject}")).headers["Log-Position"])
+        subject = await enrolled(staff, site)
+        head = (await post(staff, f"/randomization/subjects/{subject}/randomization", {}))["position"]
         items = await all_pages(staff, f"/audit/subjects/{subject}", head, limit=2)
         assert [item["type"] for item in items] == [
             "subject-screened",

@@ -9,7 +9,7 @@ import httpx
 
 from shared.identity import Role
 from tests.journeys.laboratory import ER7, results_of
-from tests.journeys.subjects import blood_count, post, screened
+from tests.journeys.subjects import blood_count, pages_of, post, screened
 from tests.journeys.trial import As
 from tests.labs.examples import body, hgb, oru
 
@@ -170,16 +170,9 @@ async def test_results_page_by_cursor_and_filter_by_time(speaking_as: As, site: 
     days = [f"2025-12-{day:02d}T08:00:00+00:00" for day in range(1, 6)]
     sent = [body(subject=subject, message_id=day, collected_at=day) for day in days]
     at = max(report["position"] for report in (await post(staff, "/labs/results", sent))["reports"])
-    seen: list[str] = []
-    parameters: dict[str, str] = {"limit": "2"}
-    while True:
-        path = f"/labs/subjects/{subject}/results"
-        page = (await staff.get(path, params=parameters, headers={"Log-Position": str(at)})).json()
-        seen += [item["message_id"] for item in page["items"]]
-        if page["next"] is None:
-            break
-        parameters["after"] = page["next"]
-    assert seen == days
+    path = f"/labs/subjects/{subject}/results"
+    pages = await pages_of(staff, path, at, limit=2)
+    assert [[item["message_id"] for item in page] for page in pages] == [days[:2], days[2:4], days[4:]]
     between = await results_of(staff, subject, at, **{"from": days[1], "to": days[3]})
     assert [item["message_id"] for item in between] == days[1:4]
     assert (await staff.get(path, params={"after": "nonsense"})).status_code == 422

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from shared.identity import Role
-from tests.journeys.subjects import ELIGIBLE, enrolled, post, randomized, screened
+from tests.journeys.subjects import ELIGIBLE, enrolled, pages_of, post, randomized, screened
 from tests.journeys.trial import As
 
 
@@ -78,20 +78,8 @@ async def test_lists_page_by_cursor(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
     subjects = [await screened(staff, site) for _ in range(5)]
     position = (await post(staff, f"/randomization/subjects/{subjects[0]}/consent", {"version": "1"}))["position"]
-    seen: list[str] = []
-    cursor: dict[str, str] = {}
-    while True:
-        response = await staff.get(
-            "/randomization/subjects",
-            params={"site": site, "limit": "2", **cursor},
-            headers={"Log-Position": str(position)},
-        )
-        page = response.json()
-        seen += [item["subject"] for item in page["items"]]
-        if page["next"] is None:
-            break
-        cursor = {"after": page["next"]}
-    assert seen == subjects
+    pages = await pages_of(staff, "/randomization/subjects", position, site=site, limit=2)
+    assert [[item["subject"] for item in page] for page in pages] == [subjects[:2], subjects[2:4], subjects[4:]]
 
 
 async def test_a_year_of_birth_that_cannot_be_and_a_step_before_its_time_are_refused(

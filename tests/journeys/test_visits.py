@@ -2,38 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
-from services.labs.events import ResultStatus
 from shared.identity import Role
-from tests.journeys.subjects import SYMPTOMS, blood_count, enrolled, infusion, post, randomized
+from tests.journeys.subjects import (
+    NOW,
+    SYMPTOMS,
+    ago,
+    count,
+    enrolled,
+    infusion,
+    pages_of,
+    post,
+    randomized,
+    responder,
+    trail,
+)
 from tests.journeys.trial import As
 
-NOW = datetime.now(UTC)
 SCORES = dict.fromkeys(SYMPTOMS, 1)
 OUT_OF_ORDER = "occurred-out-of-order"
-
-
-def ago(days: float) -> str:
-    return (NOW - timedelta(days=days)).isoformat()
 
 
 def civil(days_ago: float) -> str:
     """The site's date so many days ago."""
     return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
-
-
-def count(subject: str, days_ago: float, status: ResultStatus = "F", **values: str) -> dict[str, Any]:
-    """A blood count whose specimen was taken so many days ago, or with another status a later word on it."""
-    report = blood_count(subject, f"{subject}-{days_ago}-{status}-{values}", **values)
-    results = [result | {"status": status} for result in report["results"] if status == "F" or result["code"] in values]
-    return report | {"collected_at": ago(days_ago), "reported_at": ago(days_ago), "results": results}
 
 
 async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
@@ -52,30 +51,8 @@ async def refused(client: httpx.AsyncClient, path: str, body: object, status: in
     return answer
 
 
-async def trail(client: httpx.AsyncClient, subject: str, event_type: str, least: int = 1) -> list[dict[str, Any]]:
-    """The subject's events of a type, once there are so many; for what a policy records in a moment."""
-    for _ in range(100):
-        response = await client.get("/audit/events", params={"subject": subject, "type": event_type})
-        assert response.status_code == 200, response.text
-        items: list[dict[str, Any]] = response.json()["items"]
-        if len(items) >= least:
-            return items
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"no {event_type} of {subject}")
-
-
 def states(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
     return {item["code"]: (item["state"], item["done_on"]) for item in schedule["items"]}
-
-
-async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
-    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
-    subject = await randomized(client, site, "MSC", ago(treated))
-    path = f"/visits/subjects/{subject}"
-    for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
-        await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
-    await post(client, f"{path}/infusions", infusion(1) | {"occurred_at": ago(treated)})
-    return subject, path
 
 
 async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) -> None:
@@ -247,16 +224,9 @@ async def test_a_site_sees_what_is_due_page_by_page(speaking_as: As, site: str) 
     symptoms = [item for item in everything["items"] if item["activity"] == "symptoms"]
     assert [(item["subject"], item["code"], item["state"]) for item in symptoms] == sorted(expected)
 
-    pages: list[dict[str, Any]] = []
-    cursor: dict[str, str] = {}
-    while True:
-        page = await get(staff, "/visits/due", 0, site=site, on=civil(-12), limit="3", **cursor)
-        pages += page["items"]
-        if page["next"] is None:
-            break
-        assert len(page["items"]) == 3
-        cursor = {"after": page["next"]}
-    assert pages == everything["items"]
+    pages = await pages_of(staff, "/visits/due", site=site, on=civil(-12), limit=3)
+    assert {len(page) for page in pages[:-1]} == {3}
+    assert list(chain(*pages)) == everything["items"]
 
 
 async def test_a_week_is_scored_once_and_changed_with_a_reason(speaking_as: As, site: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
+from time import monotonic
 
 import httpx
 import pytest
@@ -20,6 +21,13 @@ from shared.keys import Keys
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from shared.tokens import issue
+from tests.contract.operations import require_documented
+
+START_S = 60
+STOP_S = 10
+
+SITES_MAX = 96
+"""Two digits number a site; tests name those from 97 on themselves, for strangers and for the unknown."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +36,7 @@ class Trial:
 
     url: str
     settings: Settings
+    sites: Iterator[int] = field(default_factory=lambda: count(1))
 
     def token(self, role: Role, sites: list[str] | None = None, application: str | None = None) -> str:
         return issue(
@@ -46,17 +55,26 @@ As = Callable[..., httpx.AsyncClient]
 
 
 @asynccontextmanager
-async def serving(database_url: str, home: Path) -> AsyncIterator[Trial]:
-    """The four services on one port of the loopback, over a migrated database."""
+async def serving(database_url: str, home: Path, stop_s: int = STOP_S) -> AsyncIterator[Trial]:
+    """The four services on one port of the loopback, over a migrated database; requests have `stop_s` to end."""
     settings = Settings(home=home, database_url=database_url, log_level="WARNING")
     configure_logging(settings.log_level)
     server = uvicorn.Server(
-        uvicorn.Config(create_application(settings), host="127.0.0.1", port=0, log_level="warning", access_log=False)
+        uvicorn.Config(
+            create_application(settings),
+            host="127.0.0.1",
+            port=0,
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=stop_s,
+        )
     )
     task = asyncio.create_task(server.serve())
+    deadline = monotonic() + START_S
     while not server.started:
         if task.done():
             task.result()
+        assert monotonic() < deadline, f"the services have not started within {START_S} s"
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield Trial(f"http://127.0.0.1:{port}", settings)
@@ -73,22 +91,24 @@ async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 async def speaking_as(trial: Trial) -> AsyncIterator[As]:
-    """A client that speaks as a role, for some sites (default: all)."""
+    """A client that speaks as a role, for some sites (default: all), and takes only answers that are documented."""
     async with AsyncExitStack() as stack:
 
         def client(role: Role, *sites: str, application: str | None = None) -> httpx.AsyncClient:
             headers = {"Authorization": f"Bearer {trial.token(role, list(sites) or None, application)}"}
-            new = httpx.AsyncClient(base_url=trial.url, headers=headers, timeout=30)
+            hooks = {"response": [require_documented]}
+            new = httpx.AsyncClient(base_url=trial.url, headers=headers, timeout=30, event_hooks=hooks)
             stack.push_async_callback(new.aclose)
             return new
 
         yield client
 
 
-_sites = itertools.count(10)
-
-
 @pytest.fixture
-def site() -> str:
-    """A site of its own for each journey, so that journeys do not see each other's subjects."""
-    return f"{next(_sites):02d}"
+def site(trial: Trial) -> str:
+    """A site of its own for each journey of a trial, so that journeys do not see each other's subjects."""
+    number = next(trial.sites)
+    assert number <= SITES_MAX, (
+        "the sites are used up: give a module of journeys a trial of its own, as test_rebuild has"
+    )
+    return f"{number:02d}"

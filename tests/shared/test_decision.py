@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from shared.decision import Command, Decider, Outcome, Provenance, RequestKey, handle, require_own_key
 from shared.events import Event, Recorded
@@ -213,3 +214,10 @@ async def test_a_decision_that_always_comes_too_late_ends_in_a_named_refusal() -
     with pytest.raises(Problem) as problem:
         await take(RivalLog(clock=clock))
     assert problem.value.refusal == WRITE_CONFLICT
+
+
+def test_an_error_about_a_command_does_not_repeat_what_was_sent() -> None:
+    with pytest.raises(ValidationError) as error:
+        TakeBed.model_validate({"ward": "A", "bed": "Jane Doe"})
+    assert "bed" in str(error.value)
+    assert "Jane" not in str(error.value)

@@ -79,5 +79,12 @@ def test_a_stored_record_reads_back_with_both_its_times_and_its_actor() -> None:
     assert recorded.event == WeightMeasured(subject="01-001", grams=2000)
 
 
+def test_an_error_about_a_record_does_not_repeat_what_was_recorded() -> None:
+    with pytest.raises(ValidationError) as error:
+        decode_data("test-weight-measured", 3, {"subject": "01-001", "grams": "Jane Doe"})
+    assert "grams" in str(error.value)
+    assert "Jane" not in str(error.value)
+
+
 def test_every_stored_name_is_kebab_case_and_no_python_path() -> None:
     assert all(name.replace("-", "").isalnum() and name == name.lower() for name in EVENT_TYPES)

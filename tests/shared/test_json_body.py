@@ -33,6 +33,7 @@ def test_no_decimal_passes_through_a_binary_float(value: Decimal) -> None:
         (b"\xff\xfe{}", "UTF-8"),
         (b"[" * 100_000, "nested|recursion"),
         (b"[" + b"9" * 10_000 + b"]", "digits"),
+        (b"[1e99999999999999999999]", "digits"),
         (b"{", "Expecting"),
     ],
 )
@@ -53,5 +54,5 @@ def test_no_bytes_raise_anything_but_a_decode_error(body: bytes) -> None:
 
 def test_a_large_object_with_one_duplicate_is_refused_without_comparing_each_name_to_each() -> None:
     members = ",".join(f'"k{number}":1' for number in range(200_000))
-    with pytest.raises(json.JSONDecodeError, match="'k7' occurs twice"):
+    with pytest.raises(json.JSONDecodeError, match="occurs twice"):
         parse_exact(f'{{{members},"k7":2}}'.encode())

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from psycopg_pool import AsyncConnectionPool
 
-from shared.embedded import embedded_postgresql
+from shared.eventstore.connection import connection_info
 from shared.keystore import PostgresKeyStore
 from shared.sealing import (
     BrokenSealError,
@@ -22,29 +22,17 @@ from shared.sealing import (
 
 HOLDER = "subject:01-001"
 SECRET = bytes(range(32))
-TABLE = """
-    CREATE SCHEMA keys;
-    CREATE TABLE keys.data_key (
-        holder text PRIMARY KEY,
-        wrapped bytea NOT NULL,
-        created_at timestamptz NOT NULL DEFAULT now()
-    );
-"""
 
 
-@pytest.fixture(scope="module")
-async def pool(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[AsyncConnectionPool]:
-    with embedded_postgresql(tmp_path_factory.mktemp("home")) as url:
-        async with AsyncConnectionPool(url, min_size=8, max_size=8) as pool:
-            async with pool.connection() as connection:
-                await connection.execute(TABLE)
-            yield pool
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[AsyncConnectionPool]:
+    """Connections as the application has them: with its rights and no more."""
+    async with AsyncConnectionPool(connection_info(database_url), min_size=8, max_size=8) as pool:
+        yield pool
 
 
 @pytest.fixture
 async def store(pool: AsyncConnectionPool) -> PostgresKeyStore:
-    async with pool.connection() as connection:
-        await connection.execute("DELETE FROM keys.data_key")
     return PostgresKeyStore(pool, KeyEncryptionKey(SECRET))
 
 

@@ -9,13 +9,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from psycopg import sql
-from sqlalchemy import Column, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Integer, MetaData, NullPool, Table, Text, create_engine
 from sqlalchemy.engine import make_url
+from sqlmodel import AutoString
 
 from shared.eventstore.connection import connection_info
 from shared.eventstore.migrations import LOG
+from shared.keystore import KEYSTORE
 from shared.migrations import Component, current, revise, upgrade
+from tests.conftest import COMPONENTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,6 +76,43 @@ def test_a_version_is_written_from_the_difference_to_the_tables(bare_database_ur
     assert "create_table" not in second.read_text()
     upgrade(bare_database_url, wards(tmp_path, "beds"))
     assert current(bare_database_url, wards(tmp_path)) == "0002"
+
+
+def test_a_version_speaks_of_the_types_that_the_database_knows(bare_database_url: str, tmp_path: Path) -> None:
+    metadata = MetaData(schema="wards")
+    Table("ward", metadata, Column("name", AutoString, primary_key=True), Column("floor", AutoString(length=2)))
+    written = revise(bare_database_url, Component("wards", tmp_path, metadata, schema="wards"), "wards").read_text()
+    assert "sa.Column('name', sa.String(), nullable=False)" in written
+    assert "sa.Column('floor', sa.String(length=2), nullable=True)" in written
+    assert "sqlmodel" not in written
+
+
+WRITTEN_BY_HAND = (LOG, KEYSTORE)
+"""Components whose tables stand in their versions alone, so that nothing can differ from them."""
+
+
+def test_every_other_component_declares_its_tables() -> None:
+    assert tuple(component for component in COMPONENTS if component.metadata is None) == WRITTEN_BY_HAND
+
+
+@pytest.mark.parametrize(
+    "component", [each for each in COMPONENTS if each not in WRITTEN_BY_HAND], ids=lambda each: each.name
+)
+def test_the_versions_make_the_very_tables_that_the_component_declares(
+    session_database_url: str, component: Component
+) -> None:
+    engine = create_engine(make_url(session_database_url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    options = {
+        "include_schemas": True,
+        "include_name": lambda name, kind, _: kind != "schema" or name == component.schema,
+        "include_object": lambda _, name, kind, *__: (kind, name) != ("table", "alembic_version"),
+        "compare_type": True,
+        "compare_server_default": True,
+    }
+    assert component.metadata is not None
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, component.metadata) == []
 
 
 def test_components_do_not_see_each_other_s_tables(bare_database_url: str, tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ async def open_runtime(
             pool_size=settings.database_pool_max,
             max_overflow=0,
             pool_pre_ping=True,
+            hide_parameters=True,  # errors end up in logs
             # Rows and their position are lost together, and read again from the log: no commit of them need wait.
             connect_args={"options": f"-c role={APPLICATION_ROLE} -c synchronous_commit=off"},
         )

@@ -1,13 +1,12 @@
 """What cannot have happened before what, by the days of the site's calendar.
 
-Records are entered late and in any order, often with a day but without its hour. A day alone is compared, and only a
-contradiction is refused.
+Records are entered late and in any order, often with a day but without its hour. A day alone is compared, and only what
+is impossible in itself is refused: steps of a subject that do not fit each other are a deviation or a query.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from shared.problems import refusal
 from shared.protocol import Protocol
@@ -16,17 +15,16 @@ OUT_OF_ORDER = refusal("occurred-out-of-order", 409, "It cannot have happened be
 
 
 def require_not_before(on: date, follows: str, earliest: date) -> None:
-    """Raise OUT_OF_ORDER where a day is before that of what it follows; a code names what that is."""
+    """Raise OUT_OF_ORDER where a day is before the earliest that what it follows allows; a code names what that is."""
     if on < earliest:
-        raise OUT_OF_ORDER(f"{on} is before {follows}: {earliest}.", follows=follows, earliest=earliest.isoformat())
+        detail = f"{on} is before {earliest}, the earliest day by {follows}."
+        raise OUT_OF_ORDER(detail, follows=follows, earliest=earliest.isoformat())
 
 
-def require_in_order(protocol: Protocol, site: str, at: datetime, earlier: Mapping[str, datetime | None]) -> None:
-    """Raise OUT_OF_ORDER where an instant falls on a day before that of anything earlier, in the site's zone.
+def require_since_start(protocol: Protocol, site: str, at: datetime, weeks_before: int = 0) -> None:
+    """Raise OUT_OF_ORDER where an instant falls, at the site, on a day before the study's start.
 
-    What is None has not happened, and bars nothing.
+    `weeks_before` is how far back a subject's history is asked for.
     """
-    on = protocol.civil_date(at, site)
-    for follows, then in earlier.items():
-        if then is not None:
-            require_not_before(on, follows, protocol.civil_date(then, site))
+    earliest = protocol.starts_on - timedelta(weeks=weeks_before)
+    require_not_before(protocol.civil_date(at, site), "study-start", earliest)

@@ -1,7 +1,8 @@
 """The rules of the way into the trial: screening → consent → eligibility → enrolment → randomization, and out of it.
 
 Pure functions: nothing here reads a clock, draws a number or touches a database. What the rules know of a subject, and
-what bars any of them, stands in `subject`.
+what bars any of them, stands in `subject`. A step needs the one before it on record, and no order of their days: sites
+date what they enter late in part only, and consent is normally signed before there is a screening number.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from services.randomization.events import (
     SubjectWithdrawn,
 )
 from services.randomization.subject import Subject, evolve, require_active, subject_query
-from shared.chronology import require_in_order, require_not_before
+from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
@@ -91,12 +92,12 @@ def _last_number(number: int, recorded: Recorded) -> int:
 def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequence[Event]:
     """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification).
 
-    Nobody is screened before the study started. Raises BIRTH_YEAR_IMPLAUSIBLE for an age that no person can have.
+    Raises BIRTH_YEAR_IMPLAUSIBLE for an age that no person can have.
     """
-    on = protocol.civil_date(command.at, command.site)
-    require_not_before(on, "study-start", protocol.starts_on)
-    if not on.year - LIFETIME_YEARS_MAX <= command.birth_year <= on.year:
-        raise BIRTH_YEAR_IMPLAUSIBLE(earliest=on.year - LIFETIME_YEARS_MAX, latest=on.year)
+    require_since_start(protocol, command.site, command.at)
+    year = protocol.civil_date(command.at, command.site).year
+    if not year - LIFETIME_YEARS_MAX <= command.birth_year <= year:
+        raise BIRTH_YEAR_IMPLAUSIBLE(earliest=year - LIFETIME_YEARS_MAX, latest=year)
     if last_number >= LAST_SCREENING_NUMBER:
         raise SITE_FULL(site=command.site)
     return [
@@ -122,12 +123,12 @@ def screening(protocol: Protocol) -> Decider[ScreenSubject, int]:
 # The subject: one person's way into the trial.
 
 
-def obtain_consent(protocol: Protocol, command: ObtainConsent, subject: Subject) -> Sequence[Event]:
+def obtain_consent(command: ObtainConsent, subject: Subject) -> Sequence[Event]:
     """A first consent, or a later one to a new version of the form."""
     require_active(subject)
-    site = site_of(command.subject)
-    require_in_order(protocol, site, command.at, {"screening": subject.screened_at})
-    return [InformedConsentObtained(subject=command.subject, site=site, consent_version=command.version)]
+    return [
+        InformedConsentObtained(subject=command.subject, site=site_of(command.subject), consent_version=command.version)
+    ]
 
 
 def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: Subject) -> Sequence[Event]:
@@ -136,17 +137,16 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
     Before enrolment findings may be assessed again, with a reason; afterwards the assessment stands.
     """
     require_active(subject)
-    if subject.consented_at is None:
+    if not subject.consented:
         raise NOT_CONSENTED()
-    if subject.enrolled_at is not None:
+    if subject.enrolled:
         raise ALREADY_ENROLLED()
-    if subject.assessed_at is not None and command.reason is None:
+    if subject.eligible is not None and command.reason is None:
         raise REASON_REQUIRED("The subject has been assessed before.")
     site = site_of(command.subject)
-    require_in_order(protocol, site, command.at, {"consent": subject.consented_at})
     findings = command.findings()
     age = protocol.civil_date(command.at, site).year - subject.birth_year
-    assessment = assess(protocol.eligibility, findings, age=age, consented=subject.consented_at is not None)
+    assessment = assess(protocol.eligibility, findings, age=age, consented=subject.consented)
     return [
         EligibilityAssessed(
             subject=command.subject,
@@ -159,41 +159,38 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
     ]
 
 
-def enrol(protocol: Protocol, command: EnrolSubject, subject: Subject) -> Sequence[Event]:
+def enrol(command: EnrolSubject, subject: Subject) -> Sequence[Event]:
     """Nobody enters the trial without consent and eligibility (ICH E6(R3) 2.8)."""
     require_active(subject)
-    if subject.consented_at is None:
+    if not subject.consented:
         raise NOT_CONSENTED()
     if not subject.eligible:
         raise NOT_ELIGIBLE()
-    if subject.enrolled_at is not None:
+    if subject.enrolled:
         raise ALREADY_ENROLLED()
-    site = site_of(command.subject)
-    require_in_order(protocol, site, command.at, {"eligibility": subject.assessed_at})
-    return [SubjectEnrolled(subject=command.subject, site=site)]
+    return [SubjectEnrolled(subject=command.subject, site=site_of(command.subject))]
 
 
-def withdraw(protocol: Protocol, command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
-    """Withdrawal from the treatment is not withdrawal from the study: follow-up goes on.
-
-    Who had left takes no further step, and so nobody left before the last step that they took.
-    """
+def withdraw(command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
+    """Withdrawal from the treatment is not withdrawal from the study: follow-up goes on."""
     require_active(subject)
     if command.scope in subject.withdrawn_from:
         raise WITHDRAWN(f"The subject has withdrawn from the {command.scope} already.")
-    site = site_of(command.subject)
-    require_in_order(protocol, site, command.at, subject.steps)
-    return [SubjectWithdrawn(subject=command.subject, site=site, scope=command.scope)]
+    return [SubjectWithdrawn(subject=command.subject, site=site_of(command.subject), scope=command.scope)]
 
 
-def _subject_decider(
-    protocol: Protocol, decide: Callable[[Protocol, A, Subject], Sequence[Event]]
-) -> Decider[A, Subject]:
+def _subject_decider(protocol: Protocol, rule: Callable[[A, Subject], Sequence[Event]]) -> Decider[A, Subject]:
+    """A rule about one subject, whom nothing of the trial happens to before the study's start."""
+
+    def decide(command: A, subject: Subject) -> Sequence[Event]:
+        require_since_start(protocol, site_of(command.subject), command.at)
+        return rule(command, subject)
+
     return Decider(
         boundary=lambda command: subject_query(command.subject),
         initial=lambda _: Subject(),
         evolve=evolve,
-        decide=lambda command, subject: decide(protocol, command, subject),
+        decide=decide,
     )
 
 
@@ -204,7 +201,7 @@ def consent(protocol: Protocol) -> Decider[ObtainConsent, Subject]:
 
 def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
     """The rules of assessment under a protocol."""
-    return _subject_decider(protocol, assess_eligibility)
+    return _subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
 
 
 def enrolment(protocol: Protocol) -> Decider[EnrolSubject, Subject]:
@@ -242,15 +239,15 @@ def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
 
 def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state: Allocations) -> Sequence[Event]:
     """The next slot of the subject's stratum: irrevocable, and not knowable before (ICH E9 2.3.2)."""
+    site = site_of(command.subject)
+    require_since_start(protocol, site, command.at)
     subject = require_active(state.subject)
     if subject.arm is not None:
         raise ALREADY_RANDOMIZED(subject=command.subject, arm=subject.arm)
-    if subject.enrolled_at is None:
+    if not subject.enrolled:
         raise NOT_ENROLLED()
     if subject.withdrawn_from:
         raise WITHDRAWN()
-    site = site_of(command.subject)
-    require_in_order(protocol, site, command.at, {"enrolment": subject.enrolled_at})
     given = state.given.get(subject.stratum, ())
     ratio = {arm.code: arm.ratio for arm in protocol.arms}
     listed = tuple(islice(arms(seed, subject.stratum, protocol.allocation.block_sizes, ratio), len(given) + 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from services.randomization.events import (
     EligibilityAssessed,
@@ -20,37 +19,20 @@ from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the rules need to know of one subject. Instants are when a step was taken; None before it was.
-
-    Of several consents the earliest counts, of several assessments the one that was recorded last.
-    """
+    """What the rules need to know of one subject; of several assessments the one that was recorded last counts."""
 
     site: str | None = None
     birth_year: int = 0
-    screened_at: datetime | None = None
-    consented_at: datetime | None = None
-    assessed_at: datetime | None = None
-    eligible: bool = False
+    consented: bool = False
+    eligible: bool | None = None
     stratum: str = ""
-    enrolled_at: datetime | None = None
-    randomized_at: datetime | None = None
+    enrolled: bool = False
     arm: str | None = None
     withdrawn_from: frozenset[str] = frozenset()
 
     @property
     def known(self) -> bool:
         return self.site is not None
-
-    @property
-    def steps(self) -> dict[str, datetime | None]:
-        """When each step into the trial was taken, in their order."""
-        return {
-            "screening": self.screened_at,
-            "consent": self.consented_at,
-            "eligibility": self.assessed_at,
-            "enrolment": self.enrolled_at,
-            "randomization": self.randomized_at,
-        }
 
 
 def subject_query(subject: str) -> Query:
@@ -73,18 +55,17 @@ _ABOUT_SUBJECT = tuple(
 
 def evolve(subject: Subject, recorded: Recorded) -> Subject:
     """The subject after one more event."""
-    at = recorded.occurred_at
     match recorded.event:
         case SubjectScreened(site=site, birth_year=birth_year):
-            return replace(subject, site=site, birth_year=birth_year, screened_at=at)
+            return replace(subject, site=site, birth_year=birth_year)
         case InformedConsentObtained():
-            return replace(subject, consented_at=min(at, subject.consented_at or at))
+            return replace(subject, consented=True)
         case EligibilityAssessed(eligible=eligible, stratum=stratum):
-            return replace(subject, assessed_at=at, eligible=eligible, stratum=stratum)
+            return replace(subject, eligible=eligible, stratum=stratum)
         case SubjectEnrolled():
-            return replace(subject, enrolled_at=at)
+            return replace(subject, enrolled=True)
         case SubjectRandomized(arm=arm):
-            return replace(subject, randomized_at=at, arm=arm)
+            return replace(subject, arm=arm)
         case SubjectWithdrawn(scope=scope):
             return replace(subject, withdrawn_from=subject.withdrawn_from | {scope})
         case _:

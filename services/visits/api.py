@@ -78,7 +78,6 @@ OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_
         domain.DOSE_NOT_PLANNED,
         domain.FIRST_DOSE_MISSING,
         domain.SECOND_DOSE_NOT_ELIGIBLE,
-        domain.SECOND_DOSE_NOT_OPEN,
     ),
 )
 async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) -> InfusedProduct:

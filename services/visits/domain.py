@@ -1,13 +1,13 @@
 """The rules of a subject's year: which dose is given to whom, and what may be recorded as observed.
 
 Pure functions. Who a record may be made about at all stands in `subject`; who gets a second dose in `second_dose`; how
-the response is judged in `evaluation`.
+the response is judged in `evaluation`. A dose before randomization or outside its window is a deviation: it was given,
+and so it is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from services.visits import dosing, safety
 from services.visits.commands import (
@@ -35,13 +35,12 @@ from services.visits.subject import (
     OTHER_TREATMENT,
     SECOND,
     Subject,
-    day_0_of,
     require_followed,
     require_randomized,
     require_treated_by,
     subject_decider,
 )
-from shared.chronology import require_in_order, require_not_before
+from shared.chronology import require_not_before, require_since_start
 from shared.decision import Decider
 from shared.events import Event
 from shared.problems import REASON_REQUIRED, refusal
@@ -52,7 +51,6 @@ DOSE_GIVEN = refusal("dose-already-given", 409, "The dose of this number has bee
 DOSE_NOT_PLANNED = refusal("dose-not-planned", 409, "The protocol has no dose of this number.")
 FIRST_DOSE_MISSING = refusal("first-dose-missing", 409, "The first dose has not been given.")
 SECOND_DOSE_NOT_ELIGIBLE = refusal("second-dose-not-eligible", 409, "The subject is not eligible for a second dose.")
-SECOND_DOSE_NOT_OPEN = refusal("second-dose-not-open", 409, "The window of the second dose has not opened yet.")
 LOT_NOT_RELEASED = refusal("lot-not-released", 409, "The lot fails criteria of product release.")
 LOOK_NOT_PLANNED = refusal("look-not-planned", 409, "No infusion of the subject is followed by this look.")
 WEEK_NOT_PLANNED = refusal("week-not-planned", 422, "The protocol asks for no symptoms in this week.")
@@ -78,7 +76,6 @@ def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequ
     if command.dose_number in subject.infusions:
         raise DOSE_GIVEN(dose_number=command.dose_number)
     conclusions = _required_before(protocol, command, subject)
-    _require_its_time(protocol, command, subject)
     if failed := protocol.failed_release(command.product.model_dump()):
         raise LOT_NOT_RELEASED(failed_criteria=list(failed))
     delivered = dosing.deliver(
@@ -107,7 +104,8 @@ def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequ
 def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequence[Event]:
     """What must stand in the log before a dose of that number: nothing for the first, eligibility for the second.
 
-    A policy records the eligibility a moment after the evaluation. Who is faster than that records it with the dose.
+    Nobody has had the second on a day before the first. A policy records the eligibility a moment after the evaluation;
+    who is faster than that records it with the dose.
     """
     if command.dose_number == FIRST:
         return []
@@ -115,55 +113,37 @@ def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subjec
         raise DOSE_NOT_PLANNED(dose_number=command.dose_number)
     if FIRST not in subject.infusions:
         raise FIRST_DOSE_MISSING()
-    decision = second_dose_of(protocol, subject, protocol.civil_date(command.at, subject.site))
+    on = protocol.civil_date(command.at, subject.site)
+    require_not_before(on, "first-infusion", protocol.civil_date(subject.infusions[FIRST].at, subject.site))
+    decision = second_dose_of(protocol, subject, on)
     if decision.state != "eligible":
         because = [reason.model_dump() for reason in status_reasons(decision)]
         raise SECOND_DOSE_NOT_ELIGIBLE(state=decision.state, because=because)
     return conclusion(command.subject, subject, decision)
 
 
-def _require_its_time(protocol: Protocol, command: InfuseProduct, subject: Subject) -> None:
-    """The first dose follows randomization; the second, the first one, the evaluation and the opening of its window.
-
-    After its window the second dose is a deviation, which is recorded; before it, nobody can have been a responder.
-    """
-    rule = protocol.second_dose
-    if command.dose_number == FIRST or rule is None:
-        require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
-        return
-    evaluated = subject.evaluations.get(rule.timepoint)
-    earlier = {
-        "first-infusion": subject.infusions[FIRST].at,
-        "evaluation": evaluated.happened.at if evaluated else None,
-    }
-    require_in_order(protocol, subject.site, command.at, earlier)
-    day_0 = day_0_of(protocol, subject)
-    if day_0 is not None:
-        opens_on = day_0 + timedelta(days=protocol.schedule.days_of(rule.item).opens)
-        if protocol.civil_date(command.at, subject.site) < opens_on:
-            raise SECOND_DOSE_NOT_OPEN(opens_on=opens_on.isoformat())
-
-
 def infusion(protocol: Protocol) -> Decider[InfuseProduct, Subject]:
     """The rules of infusion under a protocol."""
-    return subject_decider(lambda command, subject: infuse(protocol, command, subject), *SECOND_DOSE_NEEDS)
+    return subject_decider(protocol, lambda command, subject: infuse(protocol, command, subject), *SECOND_DOSE_NEEDS)
 
 
 def check_infusion_safety(protocol: Protocol, command: CheckInfusionSafety, subject: Subject) -> Sequence[Event]:
-    """A look that the protocol asks for after an infusion that was given; to have had it twice is to have had it."""
+    """A look that the protocol asks for, not on a day before its infusion; to have had it twice is to have had it."""
     arm = require_followed(subject)
     if command.look not in safety_looks(protocol, arm, subject.infusions):
         raise LOOK_NOT_PLANNED(look=command.look)
     if command.look in subject.looks:
         return []
-    number = int(command.look.rpartition("-")[2])
-    require_in_order(protocol, subject.site, command.at, {"infusion": subject.infusions[number].at})
+    given = subject.infusions[int(command.look.rpartition("-")[2])]
+    on, given_on = (protocol.civil_date(at, subject.site) for at in (command.at, given.at))
+    require_not_before(on, "infusion", given_on)
     return [InfusionSafetyChecked(subject=command.subject, site=site_of(command.subject), look=command.look)]
 
 
 def infusion_safety(protocol: Protocol) -> Decider[CheckInfusionSafety, Subject]:
     """The rules of the looks after an infusion under a protocol."""
     return subject_decider(
+        protocol,
         lambda command, subject: check_infusion_safety(protocol, command, subject),
         ProductInfused,
         InfusionSafetyChecked,
@@ -173,24 +153,20 @@ def infusion_safety(protocol: Protocol) -> Decider[CheckInfusionSafety, Subject]
 def dose_ciclosporin(protocol: Protocol, command: DoseCiclosporin, subject: Subject) -> Sequence[Event]:
     """The first daily dose or a changed one. It may differ from the protocol's: it follows trough and creatinine."""
     require_treated_by(protocol, subject, "ciclosporin")
-    require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     site, dose = site_of(command.subject), command.mg_per_kg_per_day
     return [CiclosporinDosed(subject=command.subject, site=site, mg_per_kg_per_day=dose)]
 
 
 def ciclosporin(protocol: Protocol) -> Decider[DoseCiclosporin, Subject]:
     """The rules of ciclosporin under a protocol."""
-    return subject_decider(lambda command, subject: dose_ciclosporin(protocol, command, subject))
+    return subject_decider(protocol, lambda command, subject: dose_ciclosporin(protocol, command, subject))
 
 
 # Observation.
 
 
 def score_symptoms(protocol: Protocol, command: ScoreSymptoms, subject: Subject) -> Sequence[Event]:
-    """One score a week. Another score of the same week replaces it and needs a reason; the same one changes nothing.
-
-    Weeks are counted from day 0, which is never before randomization.
-    """
+    """One score a week. Another score of the same week replaces it and needs a reason; the same one changes nothing."""
     arm = require_followed(subject)
     if symptom_item(protocol, arm, command.week) is None:
         raise WEEK_NOT_PLANNED(week=command.week)
@@ -209,25 +185,19 @@ def score_symptoms(protocol: Protocol, command: ScoreSymptoms, subject: Subject)
         return []
     if earlier is not None and command.reason is None:
         raise REASON_REQUIRED(f"The symptoms of week {command.week} have been scored before.")
-    require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     return [scored]
 
 
 def symptoms(protocol: Protocol) -> Decider[ScoreSymptoms, Subject]:
     """The rules of symptom scores under a protocol."""
-    return subject_decider(lambda command, subject: score_symptoms(protocol, command, subject), SymptomsScored)
+    return subject_decider(
+        protocol, lambda command, subject: score_symptoms(protocol, command, subject), SymptomsScored
+    )
 
 
-def record_transfusion(protocol: Protocol, command: RecordTransfusion, subject: Subject) -> Sequence[Event]:
-    """Blood that was given, also before treatment and before consent: a reduction is judged against the weeks before.
-
-    How many weeks before screening the history of transfusions goes back, the protocol says (IWG 2006 needs 8 of them).
-    """
+def record_transfusion(command: RecordTransfusion, subject: Subject) -> Sequence[Event]:
+    """Blood that was given, also before treatment and consent: a reduction is judged against the weeks before."""
     require_followed(subject)
-    if subject.screened_at is not None:
-        history = timedelta(weeks=protocol.eligibility.screening.transfusion_history_weeks)
-        earliest = protocol.civil_date(subject.screened_at, subject.site) - history
-        require_not_before(protocol.civil_date(command.at, subject.site), "transfusion-history", earliest)
     return [
         TransfusionGiven(
             subject=command.subject,
@@ -240,8 +210,9 @@ def record_transfusion(protocol: Protocol, command: RecordTransfusion, subject: 
 
 
 def transfusion(protocol: Protocol) -> Decider[RecordTransfusion, Subject]:
-    """The rules of transfusions under a protocol."""
-    return subject_decider(lambda command, subject: record_transfusion(protocol, command, subject))
+    """The rules of transfusions under a protocol, which says for how many weeks their history is asked for."""
+    weeks = protocol.eligibility.screening.transfusion_history_weeks
+    return subject_decider(protocol, record_transfusion, weeks_before_start=weeks)
 
 
 def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> Sequence[Event]:
@@ -250,6 +221,7 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
     Raises SERIOUSNESS_INVALID where the criteria do not bear out what `serious` says, are none of the protocol's, or a
     fatal event is called not serious; ONSET_IMPLAUSIBLE for a first day that cannot be.
     """
+    require_since_start(protocol, site_of(command.subject), command.aware_at)
     require_randomized(subject)
     _require_plausible_onset(protocol, command, subject)
     rules, criteria = protocol.safety, set(command.seriousness_criteria)
@@ -258,9 +230,6 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
         raise SERIOUSNESS_INVALID(criteria=list(rules.seriousness_criteria))
     if fatal and not command.serious:
         raise SERIOUSNESS_INVALID("A fatal event is serious.", criteria=list(rules.seriousness_criteria))
-    require_in_order(protocol, subject.site, command.aware_at, {"screening": subject.screened_at})
-    if fatal:
-        require_in_order(protocol, subject.site, command.at, {"randomization": subject.randomized_at})
     due = safety.due(
         protocol,
         aware_at=command.aware_at,
@@ -298,4 +267,4 @@ def _require_plausible_onset(protocol: Protocol, command: ReportAdverseEvent, su
 
 def adverse_events(protocol: Protocol) -> Decider[ReportAdverseEvent, Subject]:
     """The rules of adverse events under a protocol."""
-    return subject_decider(lambda command, subject: report_adverse_event(protocol, command, subject))
+    return subject_decider(protocol, lambda command, subject: report_adverse_event(protocol, command, subject))

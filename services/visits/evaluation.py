@@ -17,7 +17,14 @@ from services.visits.events import (
 )
 from services.visits.evidence import Count, Transfusion
 from services.visits.response import Assessment, assess
-from services.visits.subject import NOT_RANDOMIZED, Subject, day_0_of, require_followed, subject_decider
+from services.visits.subject import (
+    NOT_RANDOMIZED,
+    Subject,
+    day_0_of,
+    policy_decider,
+    require_followed,
+    subject_decider,
+)
 from shared.decision import Decider
 from shared.events import Event
 from shared.problems import REASON_REQUIRED, refusal
@@ -80,7 +87,7 @@ def evaluate(protocol: Protocol, command: EvaluateSubject, subject: Subject) -> 
 
 def evaluation(protocol: Protocol) -> Decider[EvaluateSubject, Subject]:
     """The rules of evaluation under a protocol."""
-    return subject_decider(lambda command, subject: evaluate(protocol, command, subject), *NEEDS)
+    return subject_decider(protocol, lambda command, subject: evaluate(protocol, command, subject), *NEEDS)
 
 
 def review(protocol: Protocol, command: ReviewEvaluations, subject: Subject) -> Sequence[Event]:
@@ -117,7 +124,7 @@ def review(protocol: Protocol, command: ReviewEvaluations, subject: Subject) -> 
 
 def evaluation_review(protocol: Protocol) -> Decider[ReviewEvaluations, Subject]:
     """The rules of the review of evaluations under a protocol."""
-    return subject_decider(lambda command, subject: review(protocol, command, subject), *NEEDS)
+    return policy_decider(lambda command, subject: review(protocol, command, subject), *NEEDS)
 
 
 def _timepoints(protocol: Protocol) -> list[str]:

@@ -19,7 +19,7 @@ from services.visits.events import (
     SubjectEvaluated,
 )
 from services.visits.evidence import Finding, Status
-from services.visits.subject import FIRST, SECOND, Subject, day_0_of, subject_decider
+from services.visits.subject import FIRST, SECOND, Subject, day_0_of, policy_decider
 from shared.decision import Decider
 from shared.events import Event
 from shared.protocol import Protocol, SecondDose
@@ -237,4 +237,4 @@ NEEDS = (
 
 def second_dose(protocol: Protocol) -> Decider[ConcludeSecondDose, Subject]:
     """The rules of the second dose under a protocol."""
-    return subject_decider(lambda command, subject: conclude(protocol, command, subject), *NEEDS)
+    return policy_decider(lambda command, subject: conclude(protocol, command, subject), *NEEDS)

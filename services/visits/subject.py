@@ -28,12 +28,14 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from services.visits.schedule import anchor_on
+from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
 from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN, refusal
 from shared.protocol import Anchor, Protocol
+from shared.protocol.language import site_of
 
 NOT_RANDOMIZED = refusal("not-randomized", 409, "The subject has not been randomized.")
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
@@ -70,7 +72,6 @@ class Subject:
 
     site: str = ""
     birth_year: int = 0
-    screened_at: datetime | None = None
     arm: str | None = None
     randomized_at: datetime | None = None
     screening: tuple[EligibilityAssessed, Happened] | None = None
@@ -102,13 +103,31 @@ def subject_query(subject: str, *needs: type[Event]) -> Query:
     return Query((QueryItem(types=tuple(event.name for event in (*STANDING, *needs)), tags=(f"subject:{subject}",)),))
 
 
-def subject_decider(decide: Callable[[C, Subject], Sequence[Event]], *needs: type[Event]) -> Decider[C, Subject]:
-    """A rule about one subject that has to have seen its standing and those kinds of events."""
+def subject_decider(
+    protocol: Protocol,
+    rule: Callable[[C, Subject], Sequence[Event]],
+    *needs: type[Event],
+    weeks_before_start: int = 0,
+) -> Decider[C, Subject]:
+    """A rule about what people record of one subject, given its standing and those kinds of events.
+
+    Nothing of it happened before the study's start, or longer before it than that many weeks.
+    """
+
+    def decide(command: C, subject: Subject) -> Sequence[Event]:
+        require_since_start(protocol, site_of(command.subject), command.at, weeks_before_start)
+        return rule(command, subject)
+
+    return policy_decider(decide, *needs)
+
+
+def policy_decider(rule: Callable[[C, Subject], Sequence[Event]], *needs: type[Event]) -> Decider[C, Subject]:
+    """A rule about what follows for one subject from what the log holds; its dates were judged when it was recorded."""
     return Decider(
         boundary=lambda command: subject_query(command.subject, *needs),
         initial=lambda _: Subject(),
         evolve=evolve,
-        decide=decide,
+        decide=rule,
     )
 
 
@@ -162,7 +181,7 @@ def evolve(subject: Subject, recorded: Recorded) -> Subject:
 def _standing(subject: Subject, recorded: Recorded) -> Subject:
     match recorded.event:
         case SubjectScreened(site=site, birth_year=birth_year):
-            return replace(subject, site=site, birth_year=birth_year, screened_at=recorded.occurred_at)
+            return replace(subject, site=site, birth_year=birth_year)
         case EligibilityAssessed() as assessed:
             return replace(subject, screening=(assessed, Happened(recorded.occurred_at, recorded.position)))
         case SubjectRandomized(arm=arm):

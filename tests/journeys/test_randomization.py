@@ -82,7 +82,7 @@ async def test_lists_page_by_cursor(speaking_as: As, site: str) -> None:
     assert [[item["subject"] for item in page] for page in pages] == [subjects[:2], subjects[2:4], subjects[4:]]
 
 
-async def test_a_year_of_birth_that_cannot_be_and_a_step_before_its_time_are_refused(
+async def test_a_year_of_birth_that_cannot_be_and_a_step_before_the_study_are_refused(
     speaking_as: As, site: str
 ) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
@@ -92,7 +92,17 @@ async def test_a_year_of_birth_that_cannot_be_and_a_step_before_its_time_are_ref
     subject = await screened(staff, site)
     early = {"version": "1.0", "occurred_at": "1900-06-01T00:00:00Z"}
     answer = await post(staff, f"/randomization/subjects/{subject}/consent", early, 409)
-    assert (answer["type"], answer["follows"]) == ("/problems/occurred-out-of-order", "screening")
+    assert (answer["type"], answer["follows"]) == ("/problems/occurred-out-of-order", "study-start")
+
+
+async def test_consent_may_be_dated_before_screening(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await screened(staff, site)
+    signed = {"version": "1.0", "occurred_at": "2026-01-05T08:00:00+08:00"}
+    path = f"/randomization/subjects/{subject}"
+    position = (await post(staff, f"{path}/consent", signed))["position"]
+    detail = (await staff.get(path, headers={"Log-Position": str(position)})).json()
+    assert (detail["status"], detail["consented_at"]) == ("consented", "2026-01-05T00:00:00Z")
 
 
 async def test_another_sites_staff_may_neither_read_nor_write(speaking_as: As, site: str) -> None:

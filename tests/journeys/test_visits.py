@@ -273,13 +273,21 @@ async def test_who_dies_has_that_status_and_is_counted_as_discontinued(speaking_
     assert flow["arms"]["MSC"]["discontinued"] == 1
 
 
+async def test_a_dose_dated_before_an_undated_randomization_is_day_0(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    path = f"/visits/subjects/{await randomized(staff, site, 'MSC')}"
+    position = (await post(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(30)}))["position"]
+    assert (await get(staff, f"{path}/schedule", position))["day_0"] == civil(30)
+
+
 async def test_what_cannot_have_happened_on_its_day_is_refused(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)
-    subject = await randomized(staff, site, "MSC", ago(3))
-    path = f"/visits/subjects/{subject}"
-    early = await refused(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(4)}, 409, OUT_OF_ORDER)
-    assert (early["follows"], early["earliest"]) == ("randomization", civil(3))
+    path = f"/visits/subjects/{await randomized(staff, site, 'MSC')}"
     long_ago = {"occurred_at": "1900-06-01T00:00:00Z"}
+    early = await refused(staff, f"{path}/infusions", infusion(1) | long_ago, 409, OUT_OF_ORDER)
+    assert (early["follows"], early["earliest"]) == ("study-start", "2010-05-01")
+    await post(staff, f"{path}/infusions", infusion(1))
+    await refused(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(2)}, 409, OUT_OF_ORDER)
     await refused(staff, f"{path}/symptoms", SCORES | {"week": 1} | long_ago, 409, OUT_OF_ORDER)
     await refused(staff, f"{path}/transfusions", {"component": "RBC", "units": 1} | long_ago, 409, OUT_OF_ORDER)
     mild = {"term": "Nausea", "grade": 1, "serious": False, "related": False, "aware_at": "1900-06-01T00:00:00Z"}

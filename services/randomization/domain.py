@@ -183,8 +183,9 @@ def _subject_decider(protocol: Protocol, rule: Callable[[A, Subject], Sequence[E
     """A rule about one subject, whom nothing of the trial happens to before the study's start."""
 
     def decide(command: A, subject: Subject) -> Sequence[Event]:
+        events = rule(command, subject)
         require_since_start(protocol, site_of(command.subject), command.at)
-        return rule(command, subject)
+        return events
 
     return Decider(
         boundary=lambda command: subject_query(command.subject),
@@ -240,8 +241,8 @@ def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
 def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state: Allocations) -> Sequence[Event]:
     """The next slot of the subject's stratum: irrevocable, and not knowable before (ICH E9 2.3.2)."""
     site = site_of(command.subject)
-    require_since_start(protocol, site, command.at)
     subject = require_active(state.subject)
+    require_since_start(protocol, site, command.at)
     if subject.arm is not None:
         raise ALREADY_RANDOMIZED(subject=command.subject, arm=subject.arm)
     if not subject.enrolled:

@@ -221,8 +221,8 @@ def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subjec
     Raises SERIOUSNESS_INVALID where the criteria do not bear out what `serious` says, are none of the protocol's, or a
     fatal event is called not serious; ONSET_IMPLAUSIBLE for a first day that cannot be.
     """
-    require_since_start(protocol, site_of(command.subject), command.aware_at)
     require_randomized(subject)
+    require_since_start(protocol, site_of(command.subject), command.aware_at)
     _require_plausible_onset(protocol, command, subject)
     rules, criteria = protocol.safety, set(command.seriousness_criteria)
     fatal = command.grade >= rules.fatal_grade or command.outcome == "fatal"

@@ -115,8 +115,9 @@ def subject_decider(
     """
 
     def decide(command: C, subject: Subject) -> Sequence[Event]:
+        events = rule(command, subject)
         require_since_start(protocol, site_of(command.subject), command.at, weeks_before_start)
-        return rule(command, subject)
+        return events
 
     return policy_decider(decide, *needs)
 

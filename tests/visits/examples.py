@@ -10,7 +10,16 @@ from typing import Any
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
-from services.visits.commands import InfuseProduct, Lot, ReportAdverseEvent, ScoreSymptoms
+from services.visits import domain, evaluation
+from services.visits.commands import (
+    CheckInfusionSafety,
+    DoseCiclosporin,
+    InfuseProduct,
+    Lot,
+    RecordTransfusion,
+    ReportAdverseEvent,
+    ScoreSymptoms,
+)
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
@@ -18,15 +27,32 @@ from services.visits.events import (
     OverallResponse,
     Product,
     ProductInfused,
+    SecondDoseEligible,
+    StatusReason,
     SubjectEvaluated,
     SymptomsScored,
     TransfusionGiven,
 )
 from shared.events import Event
+from shared.protocol import load_protocol
 from tests.randomization.examples import assessed, randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
 
 S = "01-001"
+
+PROTOCOL = load_protocol()
+INFUSION = domain.infusion(PROTOCOL)
+INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
+CICLOSPORIN = domain.ciclosporin(PROTOCOL)
+SYMPTOMS = domain.symptoms(PROTOCOL)
+TRANSFUSION = domain.transfusion(PROTOCOL)
+ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
+EVALUATION = evaluation.evaluation(PROTOCOL)
+
+DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")
+LOOK = CheckInfusionSafety(subject=S, look="S6H-1")
+TRANSFUSE = RecordTransfusion(subject=S, component="RBC", units=2, haemoglobin_before_g_L="71")
+
 BY_INVESTIGATOR = {"id": "i1", "name": "Investigator", "role": "investigator", "org": "site"}
 
 CERTIFICATE: dict[str, Any] = {
@@ -242,3 +268,9 @@ def given_signed(*events: Event | At) -> Scenario:
 
 
 SCREENED_WITH_FINDINGS = happened(screened(S), assessed(S), randomized(S, 0))
+
+
+RESPONDER = happened(*MSC, infused(), At(evaluated(), 93))
+"""Positions: screened 1, randomized 2, infused 3, evaluated 4."""
+
+ELIGIBLE = SecondDoseEligible(subject=S, site="01", because=(StatusReason(code="hi-e-confirmed", position=4),))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import orjson
@@ -24,9 +23,6 @@ from pydantic import BaseModel, ConfigDict
 from shared.eventstore.model import StoredEvent
 
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
-
-REMEMBERED_MAX = 2048
-"""How many decoded records a process keeps."""
 
 
 class Event(BaseModel):
@@ -86,23 +82,16 @@ def decode(stored: StoredEvent) -> Recorded:
 
     Raises LookupError when no class of that name is known, which means that its service was not imported.
     """
-    event, occurred_at, document = _decoded(stored.record)
+    document = orjson.loads(stored.record)
+    event = decode_data(document["type"], document["version"], document["data"])
     return Recorded(
         position=stored.position,
         event=event,
-        occurred_at=occurred_at,
+        occurred_at=datetime.fromisoformat(document["occurred_at"]),
         recorded_at=stored.recorded_at,
         by=document["by"],
         document=document,
     )
-
-
-# A record never changes, and is read again soon: by the answer, by each projection and policy, by the next decision.
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _decoded(record: bytes) -> tuple[Event, datetime, dict[str, Any]]:
-    document = orjson.loads(record)
-    event = decode_data(document["type"], document["version"], document["data"])
-    return event, datetime.fromisoformat(document["occurred_at"]), document
 
 
 def decode_data(name: str, version: int, data: dict[str, Any]) -> Event:

@@ -8,7 +8,7 @@ reflects, in one transaction. Any number of processes may run one; the row of th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, partial
@@ -25,7 +25,7 @@ from sqlmodel import SQLModel
 
 from shared.clock import Clock
 from shared.events import Event, Recorded, decode
-from shared.eventstore.model import EVERYTHING, EventLog, Query, QueryItem, StoredEvent
+from shared.eventstore.model import EVERYTHING, EventLog, Query, QueryItem, ReadResult, StoredEvent
 
 REBUILD_BATCH = 500
 RETRY_AFTER_S = 0.5
@@ -60,9 +60,9 @@ class Rows:
 
         Values, not an object of the model: to make one would take most of the time of a rebuild.
         """
-        table = _table(model)
-        values = _defaults(model) | values
-        key = (table, tuple(values[column.name] for column in table.primary_key))
+        table, key_names, defaults = _shape(model)
+        values = {**defaults, **values}
+        key = (table, tuple([values[name] for name in key_names]))
         self._partial.pop(key, None)
         self._first.pop(key, None)
         self._whole[key] = values
@@ -225,31 +225,39 @@ async def rebuild(projection: Projection, log: EventLog, engine: AsyncEngine) ->
         for table in reversed(projection.metadata.sorted_tables):
             if table is not projection.progress:
                 await connection.execute(delete(table))
-        position = 0
-        writing: asyncio.Task[None] | None = None
-        try:
-            async for events, head in _pages(projection.query, log):
-                # These are made while the database is still writing those of the page before.
-                changes = projection.changes(events)
-                if writing is not None:
-                    await writing
-                writing = asyncio.create_task(changes(connection))
-                position = head
-        finally:
-            if writing is not None:
-                await writing
+        position = await _fill(connection, projection, log)
         await write_progress(connection, projection.progress, projection.name, position)
     return position, perf_counter() - started
 
 
-async def _pages(query: Query, log: EventLog) -> AsyncIterator[tuple[list[StoredEvent], int]]:
-    after = 0
-    while True:
-        page = await log.read(query, after=after, limit=REBUILD_BATCH)
-        yield page.events, page.head
-        if len(page.events) < REBUILD_BATCH:
-            return
-        after = page.events[-1].position
+async def _fill(connection: AsyncConnection, projection: Projection, log: EventLog) -> int:
+    """Write what all events change, page by page; the position that is reached then.
+
+    While the rows of a page are made here, the database writes those of the page before and reads the page after.
+    """
+
+    def read(after: int) -> asyncio.Task[ReadResult]:
+        return asyncio.create_task(log.read(projection.query, after=after, limit=REBUILD_BATCH))
+
+    reading = read(0)
+    writing = asyncio.create_task(asyncio.sleep(0))
+    try:
+        while True:
+            page = await reading
+            is_last = len(page.events) < REBUILD_BATCH
+            if not is_last:
+                reading = read(page.events[-1].position)
+                await asyncio.sleep(0)  # it goes out now
+            changes = projection.changes(page.events)
+            await writing
+            writing = asyncio.create_task(changes(connection))
+            if is_last:
+                await writing
+                return page.head
+    finally:
+        for task in (reading, writing):
+            task.cancel()
+        await asyncio.wait((reading, writing))
 
 
 async def read_progress(connection: AsyncConnection, progress: Table, name: str, *, for_update: bool = False) -> int:
@@ -268,14 +276,16 @@ async def write_progress(connection: AsyncConnection, progress: Table, name: str
 
 
 @cache
-def _defaults(model: type[SQLModel]) -> dict[str, object]:
-    """What stands in the columns of a row that nothing is said of."""
-    computed = {column.name for column in _table(model).columns if column.computed is not None}
-    return {
+def _shape(model: type[SQLModel]) -> tuple[Table, tuple[str, ...], dict[str, object]]:
+    """A model's table, the columns of its primary key, and what stands in columns that nothing is said of."""
+    table = _table(model)
+    computed = {column.name for column in table.columns if column.computed is not None}
+    defaults = {
         name: field.get_default(call_default_factory=True)
         for name, field in model.model_fields.items()
         if name not in computed and not field.is_required()
     }
+    return table, tuple(column.name for column in table.primary_key), defaults
 
 
 def _table(model: type[SQLModel]) -> Table:

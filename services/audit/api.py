@@ -38,6 +38,7 @@ from services.audit.questions import (
 from shared.call import Call, Reader, may_read, may_write
 from shared.clock import Instant
 from shared.identity import Role
+from shared.negotiation import require_preferred
 from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
@@ -48,6 +49,7 @@ Anybody = Annotated[Call, may_read()]
 Inspector = Annotated[Call, may_read(Role.REGULATOR, Role.MONITOR, Role.ADMIN)]
 Signatory = Annotated[Call, may_write(Role.REGULATOR, Role.MONITOR, Role.INVESTIGATOR, Role.ADMIN)]
 
+JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
 After = Annotated[Size, Query(description="Cursor: the `next` of the page before.")]
@@ -75,9 +77,7 @@ async def list_events(
 
     Both ends of the span of recording are inclusive. The `next` page also stands in the header `Link`.
     """
-    media = table.preferred(",".join(request.headers.getlist("accept")) or "*/*")
-    if media is None:
-        raise NOT_ACCEPTABLE(f"{table.JSON} and {table.CSV} can be made.")
+    media = require_preferred(request, JSON, table.CSV)
     if subject is not None:
         call.require_subject(subject)
     if site is not None:
@@ -90,7 +90,7 @@ async def list_events(
     if page.next is not None:
         query = request.url.include_query_params(after=page.next).query
         call.response.headers["Link"] = f'<{request.url.path}?{query}>; rel="next"'
-    if media == table.JSON:
+    if media == JSON:
         return page
     headers = dict(call.response.headers)
     return Response(table.csv_of(page.items), media_type=f"{table.CSV}; charset=utf-8; header=present", headers=headers)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Query, Response
+from fastapi import Query, Request, Response
 
-from services.randomization import domain
+from services.randomization import domain, flow_chart
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
@@ -38,7 +38,15 @@ from services.randomization.questions import page_of_subjects, subject_of, subje
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
-from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, problem_responses
+from shared.negotiation import require_preferred
+from shared.problems import (
+    NOT_ACCEPTABLE,
+    REASON_REQUIRED,
+    UNKNOWN_SUBJECT,
+    WITHDRAWN,
+    WRITE_CONFLICT,
+    problem_responses,
+)
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
 
@@ -180,12 +188,25 @@ async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
         return SubjectDetail.of(await subject_of(session, subject))
 
 
-@router.get("/flow", name="getConsortFlow")
-async def get_consort_flow(call: Reader) -> Flow:
-    """The flow of participants (CONSORT 2025, item 22), counted over the sites that the caller may see."""
+@router.get(
+    "/flow",
+    name="getConsortFlow",
+    response_model=Flow,
+    responses={
+        200: {"content": {flow_chart.MEDIA_TYPE: {"schema": {"type": "string"}}}},
+        **problem_responses(NOT_ACCEPTABLE),
+    },
+)
+async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
+    """The flow of participants (CONSORT 2025, item 22) over the caller's sites, as JSON or as a chart."""
+    media = require_preferred(request, "application/json", flow_chart.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
-    return consort_flow(subjects, call.runtime.protocol.arm_codes)
+    flow = consort_flow(subjects, call.runtime.protocol.arm_codes)
+    call.response.headers["Vary"] = "Accept"
+    if media != flow_chart.MEDIA_TYPE:
+        return flow
+    return Response(flow_chart.draw(flow), media_type=media, headers=dict(call.response.headers))
 
 
 SERVICE = Service(

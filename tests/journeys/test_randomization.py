@@ -73,6 +73,12 @@ async def test_the_flow_counts_every_subject_once(speaking_as: As, site: str) ->
     assert sum(arm["allocated"] for arm in flow["arms"].values()) == 4
     assert sum(arm["discontinued"] for arm in flow["arms"].values()) == 1
 
+    chart = await staff.get("/randomization/flow", headers={"Accept": "image/svg+xml"})
+    assert (chart.headers["Content-Type"], chart.headers["Vary"]) == ("image/svg+xml", "Accept")
+    assert "Randomized (n = 4)" in chart.text
+    none = await staff.get("/randomization/flow", headers={"Accept": "image/png"})
+    assert (none.status_code, none.json()["type"]) == (406, "/problems/not-acceptable")
+
 
 async def test_lists_page_by_cursor(speaking_as: As, site: str) -> None:
     staff = speaking_as(Role.COORDINATOR, site)

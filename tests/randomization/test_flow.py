@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from services.randomization.flow import consort_flow
 from services.randomization.projections import Subject
 from tests.scenario import DAY_0
@@ -44,3 +47,26 @@ def test_who_died_in_the_study_discontinued_it_and_who_died_after_it_did_not() -
 
 def test_an_arm_without_subjects_is_shown() -> None:
     assert consort_flow([], ["MSC", "CSA"]).arms.keys() == {"MSC", "CSA"}
+
+
+INSTANTS = st.none() | st.just(DAY_0)
+ANYBODY = st.builds(
+    subject,
+    eligible=st.sampled_from([None, True, False]),
+    failed_criteria=st.just(["age"]),
+    arm=st.sampled_from([None, "MSC", "CSA"]),
+    treated_at=INSTANTS,
+    evaluated_at=INSTANTS,
+    withdrawn_from_treatment_at=INSTANTS,
+    withdrawn_from_study_at=INSTANTS,
+)
+
+
+@given(st.lists(ANYBODY, max_size=30))
+def test_the_flow_adds_up_whoever_takes_part(subjects: list[Subject]) -> None:
+    flow = consort_flow(subjects, ["MSC", "CSA"])
+    assert flow.assessed == len(subjects) >= flow.randomized + sum(flow.excluded.values())
+    assert flow.randomized == sum(arm.allocated for arm in flow.arms.values())
+    for arm in flow.arms.values():
+        assert arm.allocated == arm.received + arm.not_received
+        assert max(arm.discontinued, arm.analysed) <= arm.allocated

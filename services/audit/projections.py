@@ -29,7 +29,8 @@ from sqlmodel import Field, SQLModel, col
 
 from services.audit.tiles import TileId, edge, extend
 from shared.eventstore.model import StoredEvent
-from shared.projection import Projection, Rows
+from shared.projection import Projection
+from shared.rows import Rows
 
 
 class ReadModel(SQLModel):

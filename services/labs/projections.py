@@ -13,7 +13,8 @@ from sqlmodel import Field, SQLModel
 from services.labs.events import LabMessageQuarantined, LabMessageReleased, LabReportRecorded, LabResult
 from services.randomization.events import SubjectScreened
 from shared.events import Recorded
-from shared.projection import Projection, Rows
+from shared.projection import Projection
+from shared.rows import Rows
 
 
 class ReadModel(SQLModel):

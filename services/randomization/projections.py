@@ -19,7 +19,8 @@ from services.randomization.events import (
 )
 from services.visits.events import AdverseEventReported, CiclosporinDosed, ProductInfused, SubjectEvaluated
 from shared.events import Recorded
-from shared.projection import Projection, Rows
+from shared.projection import Projection
+from shared.rows import Rows
 
 
 class ReadModel(SQLModel):

@@ -25,7 +25,8 @@ from services.visits.events import (
     SymptomsScored,
 )
 from shared.events import Recorded
-from shared.projection import Projection, Rows
+from shared.projection import Projection
+from shared.rows import Rows
 
 
 class ReadModel(SQLModel):

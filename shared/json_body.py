@@ -83,14 +83,13 @@ def _unstorable(value: object) -> str | None:
 
 def require_json(headers: Headers) -> None:
     """Raise UNSUPPORTED_MEDIA where a body is announced as anything but JSON in UTF-8 (RFC 8259 §8.1)."""
-    if (
-        "content-type" not in headers
-        and headers.get("content-length", "0") == "0"
-        and "transfer-encoding" not in headers
-    ):
+    announced = headers.get("content-type", "")
+    if announced == "application/json":
+        return
+    if not announced and headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
         return  # no body
     header = Message()
-    header["content-type"] = headers.get("content-type", "")
+    header["content-type"] = announced
     subtype = header.get_content_subtype()
     if header.get_content_maintype() != "application" or not (subtype == "json" or subtype.endswith("+json")):
         raise UNSUPPORTED_MEDIA("This route reads application/json.")

@@ -120,6 +120,16 @@ def verify(
     raise typer.Exit(verify_export(arguments))
 
 
+@app.command("verify-allocation")
+def verify_allocation(
+    export: Annotated[Path, typer.Argument(help="An export of the log (NDJSON).", exists=True, dir_okay=False)],
+) -> None:
+    """Recompute offline, once the seed is revealed, every list and every allocation of an export."""
+    from services.randomization.verifier import main as recompute
+
+    raise typer.Exit(recompute([str(export)]))
+
+
 @app.command()
 def rebuild(
     service: Annotated[str | None, typer.Argument(help="One service; default: all.")] = None, home: Home = None

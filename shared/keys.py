@@ -35,10 +35,6 @@ class Keys:
         """The key that signs checkpoints of the log."""
         return _ed25519(self._settings.checkpoint_key_file or self._local("checkpoint.pem", _new_ed25519))
 
-    def randomization_seed(self) -> bytes:
-        """The 32 secret bytes that every allocation list derives from."""
-        return _secret(self._settings.randomization_seed_file or self._local("randomization.seed", _new_secret))
-
     def sealing_key(self) -> bytes:
         """The 32 bytes that wrap the data keys of sealed content."""
         return _secret(self._settings.sealing_key_file or self._local("sealing.key", _new_secret))

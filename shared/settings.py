@@ -29,9 +29,6 @@ class Settings(BaseSettings):
         None, description="JWK set of an external issuer; when set, the local issuer's tokens are refused."
     )
 
-    randomization_seed_file: Path | None = Field(
-        None, description="32 secret bytes that the allocation lists derive from; default: in the home folder."
-    )
     sealing_key_file: Path | None = Field(
         None, description="32 bytes that wrap the data keys of sealed content; default: in the home folder."
     )

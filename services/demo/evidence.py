@@ -14,13 +14,15 @@ from services.audit.export import EventLine, parse_line
 from services.audit.findings import Report
 from services.audit.verifier import read_lines, verify
 from services.demo.errors import DemoError
+from services.randomization.verifier import MismatchError, verify_allocation
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A verified export: the verifier's report, and its records in the order of the log."""
+    """A verified export: the verifier's report, how many allocations it recomputed, and the records in order."""
 
     report: Report
+    allocations: int
     records: tuple[dict[str, Any], ...]
 
     def of(self, event_type: str) -> list[dict[str, Any]]:
@@ -43,14 +45,21 @@ class Evidence:
 
 
 def verified(export: Path, vkey: str, checkpoint: str) -> Evidence:
-    """Check an export with the log's key, as `marrow verify` does, and read it. Raises DemoError when it is wrong."""
+    """Check an export with the log's key, recompute its allocations, and read it. Raises DemoError when it is wrong."""
     with export.open("rb") as file:
         report = verify(read_lines(file), vkey, checkpoint)
     if not report.ok:
         raise DemoError(f"The export does not verify:\n{report.summary()}")
+    try:
+        with export.open("rb") as file:
+            allocations = verify_allocation(file).matching
+    except MismatchError as error:
+        raise DemoError(f"The allocations cannot be recomputed: {error}") from error
     with export.open("rb") as file:
         lines = [parse_line(line) for line in read_lines(file)]
-    return Evidence(report, tuple(json.loads(line.record) for line in lines if isinstance(line, EventLine)))
+    return Evidence(
+        report, allocations, tuple(json.loads(line.record) for line in lines if isinstance(line, EventLine))
+    )
 
 
 def names_found(export: Path, names: Iterable[str]) -> Sequence[str]:

@@ -13,6 +13,7 @@ from services.demo.clock import SimulatedClock
 from services.demo.entry import Entry
 from services.demo.errors import DemoError
 from services.demo.people import ONE_SITE_BELOW, Person, recruit
+from services.demo.statistician import reveal_scheme, seal_scheme
 from services.demo.trial import OFFICE_HOURS_END, Agenda, Trial, team
 from shared.protocol import Protocol
 
@@ -87,6 +88,7 @@ async def play(
     """
     teams = {site: team(site, protocol, subject_authority) for site in plan.sites}
     trial = Trial(client, protocol, teams)
+    version = await seal_scheme(client, protocol, plan.sites, "Approved before the first subject.")
     agendas = [Agenda() for _ in plan.people]
     for person, agenda in zip(plan.people, agendas, strict=True):
         Entry(trial, person, agenda, plan.calendar.opens_on)
@@ -98,6 +100,8 @@ async def play(
         tell(day)
     if not all(agenda.is_empty for agenda in agendas):
         raise DemoError(f"The play should have been over by {plan.calendar.over_by}, and is not.")
+    await reveal_scheme(client, version)
+    await seal_scheme(client, protocol, plan.sites, "For whoever tries the trial that goes on being served.")
 
 
 async def _all_of(agendas: Sequence[Agenda], day: date) -> None:

@@ -63,7 +63,9 @@ def print_report(console: Console, facts: Facts, protocol: Protocol, home: DemoH
         raise DemoError("The export has no checkpoint.")
     console.print(
         f"Verified offline: {facts.evidence.report.events} events, root {checkpoint.root.hex()}\n"
-        f"  {home.export}\n  ./marrow verify {home.export} --key '{facts.vkey}'",
+        f"  {home.export}\n  ./marrow verify {home.export} --key '{facts.vkey}'\n"
+        f"{facts.evidence.allocations} allocations recomputed from the revealed seed, all the same\n"
+        f"  ./marrow verify-allocation {home.export}",
         soft_wrap=True,
     )
 

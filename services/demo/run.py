@@ -56,7 +56,6 @@ def _settings(home: Path) -> Settings:
         database_url=None,
         migration_url=None,
         jwks_url=None,
-        randomization_seed_file=None,
         sealing_key_file=None,
         checkpoint_key_file=None,
     )

@@ -7,8 +7,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from services.randomization.events import EligibilityAssessed, Sex, SubjectRandomized
+from services.randomization.events import (
+    EligibilityAssessed,
+    RandomizationSchemeSealed,
+    RandomizationSeedRevealed,
+    Sex,
+    SubjectRandomized,
+)
 from services.randomization.projections import Subject
+from services.randomization.scheme import Schemes
 from shared.answers import Written
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 
@@ -66,6 +73,84 @@ class AllocatedArm(Written):
             arm=allocated.arm,
             randomization_number=allocated.randomization_number,
         )
+
+
+class SealedScheme(BaseModel):
+    """The version under which a scheme was sealed, and what of it is committed to."""
+
+    version: int
+    position: int
+    seed_commitment: str
+    parameters_commitment: str
+    list_roots: dict[str, str]
+
+    @classmethod
+    def of(cls, sealed: RandomizationSchemeSealed, position: int) -> Self:
+        """The scheme that was recorded."""
+        return cls(
+            version=sealed.scheme,
+            position=position,
+            seed_commitment=sealed.seed_commitment,
+            parameters_commitment=sealed.parameters_commitment,
+            list_roots=sealed.list_roots,
+        )
+
+
+class RevealedScheme(BaseModel):
+    """The version whose secret is public now."""
+
+    version: int
+    position: int
+
+
+class RevealedSecret(BaseModel):
+    """Seed and nonce in hexadecimal digits, and the block sizes."""
+
+    seed: str
+    nonce: str
+    block_sizes: list[int]
+
+
+class SchemeDetail(BaseModel):
+    """A scheme as far as it may be known."""
+
+    version: int
+    method: str
+    ratio: dict[ArmCode, int]
+    strata: list[str]
+    list_length: int
+    seed_commitment: str
+    parameters_commitment: str
+    list_roots: Annotated[dict[str, str], Field(description="By stratum; over the first `list_length` rows.")]
+    revealed: RevealedSecret | None
+
+
+class SchemeList(BaseModel):
+    """All schemes in the order of their versions; the last one is in effect."""
+
+    items: list[SchemeDetail]
+
+    @classmethod
+    def of(cls, schemes: Schemes) -> Self:
+        """What the log says of them."""
+        return cls(items=[_detail(scheme, schemes.revealed.get(scheme.scheme)) for scheme in schemes.sealed])
+
+
+def _detail(scheme: RandomizationSchemeSealed, revealed: RandomizationSeedRevealed | None) -> SchemeDetail:
+    secret = None
+    if revealed is not None:
+        secret = RevealedSecret(seed=revealed.seed, nonce=revealed.nonce, block_sizes=list(revealed.block_sizes))
+    return SchemeDetail(
+        version=scheme.scheme,
+        method=scheme.method,
+        ratio={each.code: each.share for each in scheme.arms},
+        strata=list(scheme.strata),
+        list_length=scheme.list_length,
+        seed_commitment=scheme.seed_commitment,
+        parameters_commitment=scheme.parameters_commitment,
+        list_roots=scheme.list_roots,
+        revealed=secret,
+    )
 
 
 class SubjectDetail(BaseModel):

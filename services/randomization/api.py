@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from services.randomization import domain, flow_chart
+from services.randomization import domain, flow_chart, scheme_api
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
@@ -35,6 +35,8 @@ from services.randomization.events import EligibilityAssessed, SubjectRandomized
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
 from services.randomization.questions import page_of_subjects, subject_of, subjects_at
+from services.randomization.scheme import SCHEME_REVEALED
+from services.randomization.sealing import scheme_in_effect
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
@@ -134,6 +136,7 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
         domain.ALREADY_RANDOMIZED,
         domain.NOT_ENROLLED,
         domain.ALLOCATION_LIST_DIFFERS,
+        SCHEME_REVEALED,
         WITHDRAWN,
         OUT_OF_ORDER,
         WRITE_CONFLICT,
@@ -142,7 +145,7 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
 async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteStaff) -> AllocatedArm:
     """Allocate the subject to an arm: the next slot of its stratum, given once and never taken back."""
     call.require_subject(subject)
-    rules = domain.allocation(call.runtime.protocol, call.runtime.keys.randomization_seed())
+    rules = domain.allocation(call.runtime.protocol, *await scheme_in_effect(call))
     outcome = await call.handle(rules, RandomizeSubject.about(body, subject=subject))
     allocated = recorded_event(outcome, SubjectRandomized)
     return AllocatedArm.of(allocated, outcome.position)
@@ -208,6 +211,8 @@ async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
         return flow
     return Response(flow_chart.draw(flow), media_type=media, headers=dict(call.response.headers))
 
+
+router.include_router(scheme_api.router)
 
 SERVICE = Service(
     name="randomization",

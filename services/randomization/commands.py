@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from services.randomization.eligibility import Findings
+from services.randomization.events import ArmShare
 from shared.decision import Command
-from shared.protocol.language import SiteId, SubjectId, Text, Whole
+from shared.protocol.language import ArmCode, Code, SiteId, SubjectId, Text, Whole
 
 
 class Screening(Command):
@@ -83,3 +84,46 @@ class WithdrawSubject(Withdrawal):
     """Record that the subject left the treatment or the study."""
 
     subject: SubjectId
+
+
+class Scheme(Command):
+    """A randomization scheme: arms and ratio, strata, and block sizes, which are told to nobody before the reveal."""
+
+    method: Literal["permuted-blocks"]
+    ratio: Annotated[dict[ArmCode, Annotated[Whole, Field(ge=1, le=100)]], Field(min_length=1, max_length=16)]
+    strata: Annotated[tuple[Code, ...], Field(max_length=8)]
+    block_sizes: Annotated[tuple[Annotated[Whole, Field(ge=1, le=256)], ...], Field(min_length=1, max_length=16)]
+    sites: Annotated[
+        tuple[SiteId, ...], Field(max_length=99, description="The sites whose lists are committed to row by row.")
+    ] = ()
+    list_length: Annotated[Whole, Field(ge=1, le=1000, description="Rows of each list that are committed to.")] = 200
+
+
+class SealScheme(Command):
+    """Settle a scheme, as far as it is published; `only_first` asks for nothing where one has been sealed."""
+
+    id: str
+    method: Literal["permuted-blocks"]
+    arms: tuple[ArmShare, ...]
+    strata: tuple[str, ...]
+    list_length: int
+    seed_commitment: str
+    parameters_commitment: str
+    list_roots: dict[str, str]
+    sealed: str
+    only_first: bool = False
+
+
+class Reveal(Command):
+    """Why the seed of a scheme may be known now."""
+
+    reason: Text
+
+
+class RevealSeed(Reveal):
+    """Make the secret of a scheme public."""
+
+    scheme: int
+    seed: str
+    nonce: str
+    block_sizes: tuple[int, ...]

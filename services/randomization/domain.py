@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from typing import TypeVar
 
-from services.randomization.allocation import arms
 from services.randomization.commands import (
     AssessEligibility,
     EnrolSubject,
@@ -25,18 +23,21 @@ from services.randomization.eligibility import assess
 from services.randomization.events import (
     EligibilityAssessed,
     InformedConsentObtained,
+    RandomizationSchemeSealed,
     Sex,
     SubjectEnrolled,
     SubjectRandomized,
     SubjectScreened,
     SubjectWithdrawn,
 )
+from services.randomization.scheme import ABOUT_SCHEMES, SCHEME_REVEALED, Schemes, Secret, listed, stratum_under
+from services.randomization.scheme import evolve as evolve_schemes
 from services.randomization.subject import Subject, evolve, require_active, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.problems import REASON_REQUIRED, WITHDRAWN, refusal
+from shared.problems import REASON_REQUIRED, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Protocol
 from shared.protocol.language import site_of
 
@@ -50,7 +51,7 @@ ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enro
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
 ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has been randomized already.")
 ALLOCATION_LIST_DIFFERS = refusal(
-    "allocation-list-differs", 409, "This host's secret seed is not the one of earlier allocations."
+    "allocation-list-differs", 409, "The scheme's list is not the one that earlier allocations were made by."
 )
 
 LAST_SCREENING_NUMBER = 999
@@ -215,30 +216,41 @@ def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
     return _subject_decider(protocol, withdraw)
 
 
-# Allocation: the subject, and the slots that its stratum has used.
+# Allocation: the subject, the schemes, and the slots that each stratum has used.
 
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """A subject that asks for an arm, and the arms that the slots of each stratum have given so far."""
+    """A subject that asks for an arm, the schemes, and what the slots of each list have given so far."""
 
     id: str
     subject: Subject = field(default_factory=Subject)
-    given: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    schemes: Schemes = field(default_factory=Schemes)
+    given: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+
+    def numbered(self, stratum: str) -> int:
+        """How many subjects of a stratum have a randomization number, under whatever scheme."""
+        return sum(len(arms) for (_, name), arms in self.given.items() if name == stratum)
 
 
 def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
     """Slots count over all subjects of a stratum; everything else, only for the one that asks."""
     event = recorded.event
     if isinstance(event, SubjectRandomized):
-        given = (*state.given.get(event.stratum, ()), event.arm)
-        state = replace(state, given={**state.given, event.stratum: given})
+        given = (*state.given.get((event.scheme, event.stratum), ()), event.arm)
+        state = replace(state, given={**state.given, (event.scheme, event.stratum): given})
     if f"subject:{state.id}" in event.tags():
-        state = replace(state, subject=evolve(state.subject, recorded))
-    return state
+        return replace(state, subject=evolve(state.subject, recorded))
+    return replace(state, schemes=evolve_schemes(state.schemes, recorded))
 
 
-def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state: Allocations) -> Sequence[Event]:
+def randomize(
+    protocol: Protocol,
+    scheme: RandomizationSchemeSealed,
+    secret: Secret,
+    command: RandomizeSubject,
+    state: Allocations,
+) -> Sequence[Event]:
     """The next slot of the subject's stratum: irrevocable, and not knowable before (ICH E9 2.3.2)."""
     site = site_of(command.subject)
     subject = require_active(state.subject)
@@ -249,39 +261,46 @@ def randomize(protocol: Protocol, seed: bytes, command: RandomizeSubject, state:
         raise NOT_ENROLLED()
     if subject.withdrawn_from:
         raise WITHDRAWN()
-    given = state.given.get(subject.stratum, ())
-    ratio = {arm.code: arm.ratio for arm in protocol.arms}
-    listed = tuple(islice(arms(seed, subject.stratum, protocol.allocation.block_sizes, ratio), len(given) + 1))
-    if listed[:-1] != given:
+    if state.schemes.in_effect != scheme:
+        raise WRITE_CONFLICT("Another scheme has just been sealed.")
+    if scheme.scheme in state.schemes.revealed:
+        raise SCHEME_REVEALED(scheme=scheme.scheme)
+    stratum = stratum_under(scheme, protocol, subject.stratum)
+    given = state.given.get((scheme.scheme, stratum), ())
+    rows = listed(scheme.arms, secret, stratum, len(given) + 1)
+    if rows[:-1] != given:
         raise ALLOCATION_LIST_DIFFERS()
-    slot = len(given)
+    number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [
         SubjectRandomized(
             subject=command.subject,
             site=site,
-            stratum=subject.stratum,
-            slot=slot,
-            arm=listed[slot],
-            randomization_number=f"{subject.stratum.replace('|', '-')}-{slot + 1:03d}",
+            scheme=scheme.scheme,
+            stratum=stratum,
+            slot=len(given),
+            arm=rows[-1],
+            randomization_number=number.lstrip("-"),
         )
     ]
 
 
-def allocation(protocol: Protocol, seed: bytes) -> Decider[RandomizeSubject, Allocations]:
-    """The rules of allocation under a protocol and its secret seed.
+def allocation(
+    protocol: Protocol, scheme: RandomizationSchemeSealed, secret: Secret
+) -> Decider[RandomizeSubject, Allocations]:
+    """The rules of allocation under a scheme and its secret.
 
-    The boundary holds every allocation that could use a slot of the same stratum: those of the site where sites are
-    strata, all of them otherwise.
+    The boundary holds the schemes, and every allocation that could use a slot of the same stratum: those of the site
+    where sites are strata, all of them otherwise.
     """
 
     def boundary(command: RandomizeSubject) -> Query:
-        by_site = any(factor.name == "site" for factor in protocol.allocation.strata)
-        tags = (f"site:{site_of(command.subject)}",) if by_site else ()
-        return subject_query(command.subject) | Query((QueryItem(types=(SubjectRandomized.name,), tags=tags),))
+        tags = (f"site:{site_of(command.subject)}",) if "site" in scheme.strata else ()
+        allocations = Query((QueryItem(types=(SubjectRandomized.name,), tags=tags),))
+        return subject_query(command.subject) | allocations | ABOUT_SCHEMES
 
     return Decider(
         boundary=boundary,
         initial=lambda command: Allocations(id=command.subject),
         evolve=evolve_allocations,
-        decide=lambda command, state: randomize(protocol, seed, command, state),
+        decide=lambda command, state: randomize(protocol, scheme, secret, command, state),
     )

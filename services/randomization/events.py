@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import BaseModel, ConfigDict
+
 from services.randomization.eligibility import Findings
 from shared.events import Event
 from shared.protocol.language import ArmCode, SiteId, SubjectId
@@ -48,10 +50,11 @@ class SubjectEnrolled(Event, name="subject-enrolled", version=1, tags=("subject"
 
 
 class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subject", "site", "stratum")):
-    """The next slot of the stratum's list was given to the subject, for good."""
+    """The next slot of the stratum's list, under a version of the scheme, was given to the subject, for good."""
 
     subject: SubjectId
     site: SiteId
+    scheme: int
     stratum: str
     slot: int
     arm: ArmCode
@@ -64,3 +67,40 @@ class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subjec
     subject: SubjectId
     site: SiteId
     scope: Literal["treatment", "study"]
+
+
+class ArmShare(BaseModel):
+    """An arm and its whole share of the allocation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    code: ArmCode
+    share: int
+
+
+class RandomizationSchemeSealed(Event, name="randomization-scheme-sealed", version=1):
+    """A scheme was settled before its first use. Seed and block sizes are committed to, and told by nobody (ICH E9).
+
+    `list_roots` holds the root over the first `list_length` rows of each stratum that could be named; `sealed` what is
+    hidden but for the seed, for the services' own use.
+    """
+
+    id: str
+    scheme: int
+    method: Literal["permuted-blocks"]
+    arms: tuple[ArmShare, ...]
+    strata: tuple[str, ...]
+    list_length: int
+    seed_commitment: str
+    parameters_commitment: str
+    list_roots: dict[str, str]
+    sealed: str
+
+
+class RandomizationSeedRevealed(Event, name="randomization-seed-revealed", version=1):
+    """The secret of a scheme was made public: from now on everybody can recompute its lists."""
+
+    scheme: int
+    seed: str
+    nonce: str
+    block_sizes: tuple[int, ...]

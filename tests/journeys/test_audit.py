@@ -20,7 +20,7 @@ from services.audit.checkpoint import VerifierKey, verify_checkpoint
 from shared.identity import Role
 from shared.keys import Keys
 from shared.tokens import issue
-from tests.journeys.subjects import ELIGIBLE, enrolled, pages_of, post, randomized, screened
+from tests.journeys.subjects import ELIGIBLE, enrolled, pages_of, post, screened
 from tests.journeys.trial import As, Trial
 
 
@@ -338,14 +338,3 @@ class TestSignatures:
         monitor = speaking_as(Role.MONITOR)
         assert await problem(monitor, f"/audit/signatures/{position}") == (404, "unknown-signature")
         assert await problem(monitor, "/audit/signatures/999999999") == (404, "unknown-signature")
-
-
-async def test_no_answer_tells_the_seed_or_the_sizes_of_blocks(trial: Trial, speaking_as: As, site: str) -> None:
-    await randomized(speaking_as(Role.COORDINATOR, site), site)
-    subject = await enrolled(speaking_as(Role.COORDINATOR, site), site)
-    answer = await post(speaking_as(Role.COORDINATOR, site), f"/randomization/subjects/{subject}/randomization", {})
-    exported = (await get(speaking_as(Role.REGULATOR), "/audit/export", answer["position"])).text
-    seed = Keys(trial.settings).randomization_seed()
-    assert seed.hex() not in exported
-    assert base64.b64encode(seed).decode() not in exported
-    assert "block" not in exported

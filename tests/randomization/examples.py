@@ -10,10 +10,14 @@ from services.randomization.eligibility import Findings
 from services.randomization.events import (
     EligibilityAssessed,
     InformedConsentObtained,
+    RandomizationSchemeSealed,
+    RandomizationSeedRevealed,
     SubjectEnrolled,
     SubjectRandomized,
     SubjectScreened,
 )
+from services.randomization.scheme import Schemes, Secret, committed, default_scheme, seal
+from shared.protocol import load_protocol
 
 FINDINGS: dict[str, Any] = {
     "diagnosis": "RA",
@@ -58,6 +62,7 @@ def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01"
     return SubjectRandomized(
         subject=subject,
         site=subject[:2],
+        scheme=1,
         stratum=stratum,
         slot=slot,
         arm=arm,
@@ -74,3 +79,27 @@ def ready_to_randomize(
 def assess(subject: str = "01-001", **findings: object) -> AssessEligibility:
     """The command of an assessment whose findings differ from the eligible example in some members."""
     return AssessEligibility(subject=subject, **(FINDINGS | findings))
+
+
+SECRET = Secret(seed=bytes(range(32)), nonce=b"\x11" * 32, block_sizes=(4, 6))
+
+
+def sealed(
+    scheme: int = 1, secret: Secret = SECRET, strata: tuple[str, ...] = ("diagnosis", "site"), **ratio: int
+) -> RandomizationSchemeSealed:
+    """A version of the protocol's scheme, its lists for site 01 committed to; other shares where they are given."""
+    protocol = load_protocol()
+    body = default_scheme(protocol).model_copy(
+        update={"strata": strata, "sites": ("01",), "block_sizes": secret.block_sizes, "list_length": 40}
+    )
+    if ratio:
+        body = body.model_copy(update={"ratio": ratio})
+    (event,) = seal(committed(protocol, body, f"scheme-{scheme}", secret, "v1.c2VhbGVk"), Schemes())
+    assert isinstance(event, RandomizationSchemeSealed)
+    return event.model_copy(update={"scheme": scheme})
+
+
+def revealed(scheme: int = 1, secret: Secret = SECRET) -> RandomizationSeedRevealed:
+    return RandomizationSeedRevealed(
+        scheme=scheme, seed=secret.seed.hex(), nonce=secret.nonce.hex(), block_sizes=secret.block_sizes
+    )

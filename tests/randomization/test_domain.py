@@ -22,6 +22,7 @@ from shared.decision import Command, Decider
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import (
+    SECRET,
     assess,
     assessed,
     consented,
@@ -29,16 +30,18 @@ from tests.randomization.examples import (
     randomized,
     ready_to_randomize,
     screened,
+    sealed,
 )
 from tests.scenario import DAY_0, At, given
 
 PROTOCOL = load_protocol()
-SEED = bytes(range(32))
+SEED = SECRET.seed
+SCHEME = sealed()
 SCREENING = domain.screening(PROTOCOL)
 CONSENTING = domain.consent(PROTOCOL)
 ELIGIBILITY = domain.eligibility(PROTOCOL)
 ENROLMENT = domain.enrolment(PROTOCOL)
-ALLOCATION = domain.allocation(PROTOCOL, SEED)
+ALLOCATION = domain.allocation(PROTOCOL, SCHEME, SECRET)
 WITHDRAWAL = domain.withdrawal(PROTOCOL)
 S = "01-001"
 
@@ -111,40 +114,40 @@ def test_an_eligible_subject_is_enrolled() -> None:
 
 def test_the_first_enrolled_subject_gets_the_first_slot_of_its_stratum() -> None:
     first = next(arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1}))
-    given(*ready_to_randomize()).when(ALLOCATION, RANDOMIZE).records(randomized(S, 0, first))
+    given(SCHEME, *ready_to_randomize()).when(ALLOCATION, RANDOMIZE).records(randomized(S, 0, first))
 
 
 def test_slots_are_used_in_the_order_of_the_stratums_own_list() -> None:
     expected = arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1})
     history: list[SubjectRandomized] = [randomized("01-900", 0, "CSA", stratum="RARS|01")]
     for slot in range(30):
-        result = given(*ready_to_randomize(), *history).when(ALLOCATION, RANDOMIZE)
+        result = given(SCHEME, *ready_to_randomize(), *history).when(ALLOCATION, RANDOMIZE)
         (event,) = result.events
         assert isinstance(event, SubjectRandomized)
         assert (event.slot, event.arm) == (slot, next(expected))
         history.append(event.model_copy(update={"subject": f"01-{slot + 100}"}))
 
 
-def test_a_host_with_another_seed_allocates_nothing() -> None:
+def test_nobody_is_allocated_by_another_list_than_those_before() -> None:
     first = next(arms(SEED, "RA|01", PROTOCOL.allocation.block_sizes, {"MSC": 1, "CSA": 1}))
     other = {"MSC": "CSA", "CSA": "MSC"}[first]
-    given(*ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(
+    given(SCHEME, *ready_to_randomize(), randomized("01-900", 0, other)).when(ALLOCATION, RANDOMIZE).rejects(
         domain.ALLOCATION_LIST_DIFFERS
     )
 
 
 def test_a_subject_is_randomized_once() -> None:
-    given(*ready_to_randomize(), randomized(S, 0)).when(ALLOCATION, RANDOMIZE).rejects(
+    given(SCHEME, *ready_to_randomize(), randomized(S, 0)).when(ALLOCATION, RANDOMIZE).rejects(
         domain.ALREADY_RANDOMIZED, subject=S, arm="MSC"
     )
 
 
 def test_leaving_the_treatment_is_not_leaving_the_study() -> None:
     left = SubjectWithdrawn(subject=S, site="01", scope="treatment")
-    given(*ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_STUDY).records(
+    given(SCHEME, *ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_STUDY).records(
         SubjectWithdrawn(subject=S, site="01", scope="study")
     )
-    given(*ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_TREATMENT).rejects(WITHDRAWN)
+    given(SCHEME, *ready_to_randomize(), left).when(WITHDRAWAL, LEAVE_TREATMENT).rejects(WITHDRAWN)
 
 
 @pytest.mark.parametrize(
@@ -183,7 +186,7 @@ def test_a_step_out_of_order_is_refused(
 )
 def test_who_has_left_the_study_takes_no_further_step(decider: Decider[Command, object], command: Command) -> None:
     left = SubjectWithdrawn(subject=S, site="01", scope="study")
-    given(*ready_to_randomize(), left).when(decider, command).rejects(WITHDRAWN)
+    given(SCHEME, *ready_to_randomize(), left).when(decider, command).rejects(WITHDRAWN)
 
 
 def test_a_subject_that_is_not_eligible_is_not_enrolled() -> None:
@@ -234,7 +237,7 @@ STARTED = datetime(2010, 4, 30, 16, 0, tzinfo=UTC)  # the first of May at the si
 @pytest.mark.parametrize("number", range(len(STEPS)), ids=[type(command).__name__ for _, command in STEPS])
 def test_no_step_is_taken_before_the_study_started(number: int) -> None:
     decider, command = STEPS[number]
-    history = given(*ready_to_randomize()[:number])
+    history = given(SCHEME, *ready_to_randomize()[:number])
     before = command.model_copy(update={"occurred_at": STARTED - timedelta(seconds=1)})
     history.when(decider, before).rejects(OUT_OF_ORDER, follows="study-start", earliest="2010-05-01")
     assert history.when(decider, command.model_copy(update={"occurred_at": STARTED})).problem is None
@@ -249,4 +252,4 @@ def test_consent_may_be_signed_before_there_is_a_screening_number() -> None:
 def test_a_dated_step_may_be_entered_after_undated_ones(number: int) -> None:
     decider, command = STEPS[number]
     past = command.model_copy(update={"occurred_at": DAY_0 - timedelta(days=400)})
-    assert given(*ready_to_randomize()[:number]).when(decider, past).problem is None
+    assert given(SCHEME, *ready_to_randomize()[:number]).when(decider, past).problem is None

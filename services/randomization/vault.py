@@ -1,0 +1,49 @@
+"""Where the secret of a scheme lies: its seed in the key store, outside the log; the rest sealed by a key there.
+
+The key store holds keys only wrapped by the sealing key, which is a file (deploy/decisions/0018). The database alone,
+or the log alone, tells nothing of the next arm.
+"""
+
+from __future__ import annotations
+
+import json
+
+from services.randomization.commitment import NONCE_BYTES
+from services.randomization.events import RandomizationSchemeSealed
+from services.randomization.scheme import Secret
+from shared.sealing import KeyStore, open_sealed, seal
+
+PADDED_BYTES = 4096
+"""What is sealed has one length, so that the seal does not tell how many block sizes there are."""
+
+
+async def make_secret(keys: KeyStore, scheme: str, nonce: bytes, block_sizes: tuple[int, ...]) -> tuple[Secret, str]:
+    """The secret of a new scheme (by its id) and, sealed for the log, what of it is not the seed."""
+    if len(nonce) != NONCE_BYTES:
+        raise ValueError(f"a nonce has {NONCE_BYTES} bytes")
+    secret = Secret(await keys.get_or_create(_seed_of(scheme)), nonce, block_sizes)
+    hidden = json.dumps({"nonce": nonce.hex(), **secret.parameters}).encode().ljust(PADDED_BYTES)
+    return secret, seal(hidden, await keys.get_or_create(_parameters_of(scheme)), _place(scheme))
+
+
+async def open_secret(keys: KeyStore, scheme: RandomizationSchemeSealed) -> Secret:
+    """The secret of a sealed scheme. Raises SealingError where the sealing key is not that of its host."""
+    hidden = json.loads(open_sealed(scheme.sealed, await keys.get(_parameters_of(scheme.id)), _place(scheme.id)))
+    return Secret(
+        seed=await keys.get(_seed_of(scheme.id)),
+        nonce=bytes.fromhex(hidden["nonce"]),
+        block_sizes=tuple(hidden["block_sizes"]),
+    )
+
+
+def _seed_of(scheme: str) -> str:
+    return f"randomization-seed:{scheme}"
+
+
+def _parameters_of(scheme: str) -> str:
+    return f"randomization-parameters:{scheme}"
+
+
+def _place(scheme: str) -> bytes:
+    """The place in the log that the seal belongs to (associated data of its seal)."""
+    return f"randomization scheme\0{scheme}".encode()

@@ -1,0 +1,136 @@
+"""Schemes: sealed in order, never edited, used from their sealing on, revealed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from services.randomization import domain
+from services.randomization.commands import RandomizeSubject, RevealSeed, Scheme
+from services.randomization.events import SubjectRandomized
+from services.randomization.scheme import (
+    REVEALING,
+    SCHEME_REVEALED,
+    SEALING,
+    UNKNOWN_SCHEME,
+    Secret,
+    checked,
+    committed,
+    default_scheme,
+    listed,
+    stratum_under,
+)
+from shared.problems import INVALID, WRITE_CONFLICT, Problem
+from shared.protocol import load_protocol
+from tests.randomization.examples import SECRET, randomized, ready_to_randomize, revealed, sealed
+from tests.scenario import given
+
+PROTOCOL = load_protocol()
+S = "01-001"
+RANDOMIZE = RandomizeSubject(subject=S)
+OTHER = Secret(seed=bytes(32), nonce=bytes(32), block_sizes=(4,))
+REVEAL = RevealSeed(
+    reason="database lock", scheme=1, seed=SECRET.seed.hex(), nonce=SECRET.nonce.hex(), block_sizes=SECRET.block_sizes
+)
+
+
+def body(**members: Any) -> Scheme:
+    return default_scheme(PROTOCOL).model_copy(update=members)
+
+
+def command(scheme: Scheme, secret: Secret = SECRET, **members: Any) -> Any:
+    return committed(PROTOCOL, scheme, "scheme-1", secret, "v1.c2VhbGVk").model_copy(update=members)
+
+
+def test_versions_are_numbered_in_the_order_of_their_sealing() -> None:
+    scheme = body(sites=("01",), list_length=40, block_sizes=SECRET.block_sizes)
+    given().when(SEALING, command(scheme)).records(sealed(1))
+    given(sealed(1)).when(SEALING, command(scheme, id="scheme-2")).records(sealed(2))
+
+
+def test_the_default_is_sealed_only_where_nothing_is() -> None:
+    assert given(sealed(1)).when(SEALING, command(body(), only_first=True)).events == []
+
+
+def test_lists_of_named_sites_are_committed_to() -> None:
+    (event,) = given().when(SEALING, command(body(sites=("01", "02")))).events
+    assert set(event.model_dump()["list_roots"]) == {"RA|01", "RA|02", "RARS|01", "RARS|02"}
+
+
+def test_nothing_of_a_sealed_scheme_tells_a_block_size_or_the_seed() -> None:
+    told = sealed().model_dump_json()
+    assert "block_sizes" not in told
+    assert SECRET.seed.hex() not in told
+    assert SECRET.nonce.hex() not in told
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"ratio": {"MSC": 1}},
+        {"ratio": {"MSC": 1, "CSA": 1, "BSC": 1}},
+        {"ratio": {"MSC": 2, "CSA": 1}, "block_sizes": (4,)},
+        {"block_sizes": (5,)},
+        {"strata": ("weight",)},
+        {"strata": ("site", "site")},
+    ],
+)
+def test_a_scheme_that_does_not_fit_the_protocol_is_refused(members: dict[str, Any]) -> None:
+    with pytest.raises(Problem) as refused:
+        checked(PROTOCOL, body(**members))
+    assert refused.value.refusal == INVALID
+
+
+def test_arms_and_factors_stand_in_the_protocols_order() -> None:
+    scheme = checked(PROTOCOL, body(ratio={"CSA": 1, "MSC": 2}, block_sizes=(6,), strata=("site", "diagnosis")))
+    assert (list(scheme.ratio), scheme.strata) == (["MSC", "CSA"], ("diagnosis", "site"))
+
+
+@pytest.mark.parametrize(
+    ("strata", "stratum"), [(("diagnosis", "site"), "RARS|02"), (("diagnosis",), "RARS"), (("site",), "02"), ((), "")]
+)
+def test_a_subject_belongs_to_the_stratum_of_the_schemes_factors(strata: tuple[str, ...], stratum: str) -> None:
+    assert stratum_under(sealed(strata=strata), PROTOCOL, "RARS|02") == stratum
+
+
+def test_a_ratio_of_the_scheme_is_that_of_each_block() -> None:
+    scheme = sealed(secret=Secret(SECRET.seed, SECRET.nonce, (6,)), MSC=2, CSA=1)
+    rows = listed(scheme.arms, Secret(SECRET.seed, SECRET.nonce, (6,)), "RA|01", 60)
+    assert all(rows[first : first + 6].count("MSC") == 4 for first in range(0, 60, 6))
+
+
+class TestAllocationUnderASecondVersion:
+    """Its list begins anew; randomization numbers go on."""
+
+    SECOND = sealed(2, OTHER)
+    RULES = domain.allocation(PROTOCOL, SECOND, OTHER)
+
+    def test_the_version_in_effect_allocates(self) -> None:
+        history = [sealed(1), randomized("01-900", 0, listed(sealed().arms, SECRET, "RA|01", 1)[0]), self.SECOND]
+        (event,) = given(*history, *ready_to_randomize()).when(self.RULES, RANDOMIZE).events
+        assert isinstance(event, SubjectRandomized)
+        assert (event.scheme, event.slot, event.randomization_number) == (2, 0, "RA-01-002")
+        assert event.arm == listed(self.SECOND.arms, OTHER, "RA|01", 1)[0]
+
+    def test_a_version_that_was_superseded_meanwhile_allocates_nobody(self) -> None:
+        rules = domain.allocation(PROTOCOL, sealed(1), SECRET)
+        given(sealed(1), self.SECOND, *ready_to_randomize()).when(rules, RANDOMIZE).rejects(WRITE_CONFLICT)
+
+    def test_a_scheme_without_strata_has_one_list(self) -> None:
+        scheme = sealed(strata=())
+        rules = domain.allocation(PROTOCOL, scheme, SECRET)
+        (event,) = given(scheme, *ready_to_randomize()).when(rules, RANDOMIZE).events
+        assert isinstance(event, SubjectRandomized)
+        assert (event.stratum, event.randomization_number) == ("", "001")
+
+
+def test_a_revealed_scheme_allocates_nobody() -> None:
+    rules = domain.allocation(PROTOCOL, sealed(), SECRET)
+    given(sealed(), revealed(), *ready_to_randomize()).when(rules, RANDOMIZE).rejects(SCHEME_REVEALED)
+
+
+def test_a_seed_is_revealed_once() -> None:
+    given(sealed()).when(REVEALING, REVEAL).records(revealed())
+    given(sealed(), revealed()).when(REVEALING, REVEAL).rejects(SCHEME_REVEALED, scheme=1)
+    given().when(REVEALING, REVEAL).rejects(UNKNOWN_SCHEME, version=1)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from services.randomization.events import EligibilityAssessed, Sex, SubjectRandomized
-from services.randomization.projections import Subject
+from services.randomization.events import EligibilityAssessed, ErrorCause, Sex, StratumCorrected, SubjectRandomized
+from services.randomization.projections import AllocationError, Subject
 from shared.answers import Written
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 
@@ -24,6 +25,9 @@ Status = Literal[
     "withdrawn",
     "died",
 ]
+
+
+AllocationErrorKind = Literal["randomized-in-error", "wrong-stratum", "wrong-treatment", "randomized-twice"]
 
 
 class ScreenedSubject(Written):
@@ -68,7 +72,19 @@ class AllocatedArm(Written):
         )
 
 
-class SubjectDetail(BaseModel):
+class CorrectedStratum(Written):
+    """The stratum that was used, which stays so, and the one that the subject truly belongs to."""
+
+    stratum: str
+    stratum_corrected: str
+
+    @classmethod
+    def of(cls, corrected: StratumCorrected, position: int) -> Self:
+        """The correction that was recorded."""
+        return cls.model_validate({**dict(corrected), "position": position}, extra="ignore")
+
+
+class SubjectSummary(BaseModel):
     """Where a subject stands, as the read model knows it."""
 
     subject: SubjectId
@@ -76,10 +92,14 @@ class SubjectDetail(BaseModel):
     status: Status
     birth_year: int
     sex: Sex
-    stratum: str | None
+    stratum: Annotated[str | None, Field(description="The one that is used, or was used, to allocate.")]
+    stratum_corrected: Annotated[str | None, Field(description="The true one, where an error of stratum is on record.")]
     failed_criteria: list[str]
     arm: ArmCode | None
     randomization_number: str | None
+    duplicate_of: Annotated[
+        SubjectId | None, Field(description="The number under which the same person was randomized first.")
+    ]
     consent_version: str | None
     screened_at: datetime
     consented_at: datetime | None
@@ -99,16 +119,49 @@ class SubjectDetail(BaseModel):
         return cls.model_validate({"subject": row.id, **row.model_dump()}, extra="ignore")
 
 
+class AllocationErrorItem(BaseModel):
+    """An error of the subject's allocation; of the last five, those that this kind of error has, the others null."""
+
+    position: int
+    error: AllocationErrorKind
+    reason: str
+    occurred_at: datetime
+    counted_in_balance: bool
+    cause: ErrorCause | None
+    stratum: str | None
+    stratum_corrected: str | None
+    received: Annotated[ArmCode | None, Field(description="The arm whose treatment was given.")]
+    duplicate_of: SubjectId | None
+
+    @classmethod
+    def of(cls, row: AllocationError) -> Self:
+        """What the error's row says."""
+        return cls.model_validate({"occurred_at": row.at, **row.model_dump()}, extra="ignore")
+
+
+class SubjectDetail(SubjectSummary):
+    """Where a subject stands, and what is on record of its allocation."""
+
+    errors: list[AllocationErrorItem]
+    duplicates: Annotated[list[SubjectId], Field(description="Later numbers of the same person, randomized in error.")]
+
+    @classmethod
+    def of_record(cls, row: Subject, *, errors: Sequence[AllocationError], duplicates: Sequence[str]) -> Self:
+        """What the rows about a subject say."""
+        summary = SubjectSummary.of(row).model_dump()
+        return cls(**summary, errors=[AllocationErrorItem.of(error) for error in errors], duplicates=list(duplicates))
+
+
 class SubjectList(BaseModel):
     """One page of subjects in the order of their numbers; `next` is the cursor of the page after, if any."""
 
-    items: list[SubjectDetail]
+    items: list[SubjectSummary]
     next: str | None
 
     @classmethod
     def of(cls, rows: list[Subject], limit: int) -> Self:
         """A page of at most `limit` subjects, of which one more was looked for."""
-        items = [SubjectDetail.of(row) for row in rows[:limit]]
+        items = [SubjectSummary.of(row) for row in rows[:limit]]
         return cls(items=items, next=items[-1].subject if len(rows) > limit else None)
 
 
@@ -119,7 +172,14 @@ class ArmFlow(BaseModel):
     received: Annotated[int, Field(description="Started the allocated treatment.")]
     not_received: int
     discontinued: Annotated[int, Field(description="Left the treatment or the study, or died in it.")]
-    analysed: Annotated[int, Field(description="Evaluated at least once after the start.")]
+    analysed: Annotated[
+        int,
+        Field(description="Evaluated at least once after the start; a person who was randomized twice counts once."),
+    ]
+    errors: Annotated[
+        dict[str, int],
+        Field(description="Subjects by the error of their allocation. None of them is taken from those allocated."),
+    ]
 
 
 class Flow(BaseModel):

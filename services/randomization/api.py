@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from services.randomization import domain
+from services.randomization import api_allocation_errors, domain
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
@@ -34,7 +34,7 @@ from services.randomization.commands import (
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectScreened
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
-from services.randomization.questions import page_of_subjects, subject_of, subjects_at
+from services.randomization.questions import detail_of, errors_at, page_of_subjects, subjects_at
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
@@ -174,10 +174,10 @@ async def list_subjects(
 
 @router.get("/subjects/{subject}", name="getSubject", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
-    """Where one subject stands."""
+    """Where one subject stands, and what is on record of its allocation."""
     call.require_subject(subject)
     async with call.read(PROJECTION) as session:
-        return SubjectDetail.of(await subject_of(session, subject))
+        return await detail_of(session, subject)
 
 
 @router.get("/flow", name="getConsortFlow")
@@ -185,8 +185,11 @@ async def get_consort_flow(call: Reader) -> Flow:
     """The flow of participants (CONSORT 2025, item 22), counted over the sites that the caller may see."""
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
-    return consort_flow(subjects, call.runtime.protocol.arm_codes)
+        errors = await errors_at(session, call.actor.sites)
+    return consort_flow(subjects, call.runtime.protocol.arm_codes, errors)
 
+
+router.include_router(api_allocation_errors.router)
 
 SERVICE = Service(
     name="randomization",

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from services.randomization.eligibility import Findings
+from services.randomization.events import ErrorCause
 from shared.decision import Command
-from shared.protocol.language import SiteId, SubjectId, Text, Whole
+from shared.protocol.language import ArmCode, SiteId, SubjectId, Text, Whole
+
+
+class AboutSubject(Command):
+    """The base of every command about one subject, whom the address names."""
+
+    subject: SubjectId
 
 
 class Screening(Command):
@@ -32,20 +39,16 @@ class Consent(Command):
     version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\- ]+$")]
 
 
-class ObtainConsent(Consent):
+class ObtainConsent(Consent, AboutSubject):
     """Record that the subject signed the consent form."""
-
-    subject: SubjectId
 
 
 class Eligibility(Command, Findings):
     """What screening found."""
 
 
-class AssessEligibility(Eligibility):
+class AssessEligibility(Eligibility, AboutSubject):
     """Check the findings of screening against the protocol's criteria."""
-
-    subject: SubjectId
 
     def findings(self) -> Findings:
         """The findings alone, as they are recorded."""
@@ -56,20 +59,16 @@ class Enrolment(Command):
     """Entry into the trial; there is nothing to say of it but when it was."""
 
 
-class EnrolSubject(Enrolment):
+class EnrolSubject(Enrolment, AboutSubject):
     """Enter a consenting, eligible subject into the trial."""
-
-    subject: SubjectId
 
 
 class Randomization(Command):
     """Allocation to an arm; nobody says which, and so there is nothing to say of it but when it was."""
 
 
-class RandomizeSubject(Randomization):
+class RandomizeSubject(Randomization, AboutSubject):
     """Allocate the subject to an arm."""
-
-    subject: SubjectId
 
 
 class Withdrawal(Command):
@@ -79,7 +78,55 @@ class Withdrawal(Command):
     reason: Text
 
 
-class WithdrawSubject(Withdrawal):
+class WithdrawSubject(Withdrawal, AboutSubject):
     """Record that the subject left the treatment or the study."""
 
-    subject: SubjectId
+
+class ErroneousAllocation(Command):
+    """What every error of an allocation is recorded with."""
+
+    reason: Annotated[Text, Field(description="What happened, and how it was found.")]
+    counted_in_balance: Annotated[
+        StrictBool,
+        Field(description="Whether a method that balances over those allocated before goes on counting the subject."),
+    ] = True
+
+
+class ErroneousRandomization(ErroneousAllocation):
+    """Why the subject should not have been randomized."""
+
+    cause: ErrorCause
+
+
+class MarkRandomizationInError(ErroneousRandomization, AboutSubject):
+    """Record that the subject was randomized and should not have been."""
+
+
+class StratumCorrection(ErroneousAllocation):
+    """The level of the stratification factor that the subject truly has."""
+
+    diagnosis: Annotated[Literal["RA", "RARS"], Field(description="By WHO 2008.")]
+
+
+class CorrectStratum(StratumCorrection, AboutSubject):
+    """Record the stratum that the subject truly belongs to, beside the one that was used."""
+
+
+class WrongTreatment(ErroneousAllocation):
+    """The treatment that was given in place of the allocated one."""
+
+    received: Annotated[ArmCode, Field(description="The arm whose treatment it is.")]
+
+
+class RecordWrongTreatment(WrongTreatment, AboutSubject):
+    """Record that the subject was given the treatment of another arm."""
+
+
+class DuplicateRandomization(ErroneousAllocation):
+    """The subject of the same site that is the same person and was randomized first."""
+
+    duplicate_of: SubjectId
+
+
+class MarkRandomizedTwice(DuplicateRandomization, AboutSubject):
+    """Record that the subject is a person who had been randomized before under another number."""

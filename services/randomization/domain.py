@@ -7,10 +7,9 @@ date what they enter late in part only, and consent is normally signed before th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
 
 from services.randomization.allocation import arms
 from services.randomization.commands import (
@@ -31,7 +30,7 @@ from services.randomization.events import (
     SubjectScreened,
     SubjectWithdrawn,
 )
-from services.randomization.subject import Subject, evolve, require_active, subject_query
+from services.randomization.subject import Subject, evolve, require_active, subject_decider, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -70,8 +69,6 @@ _SEX: dict[str, Sex] = {
     "unknown": "U",
     "other": "UNDIFFERENTIATED",
 }
-
-A = TypeVar("A", ObtainConsent, AssessEligibility, EnrolSubject, WithdrawSubject)
 
 
 # Screening numbers: one site at a time.
@@ -179,40 +176,24 @@ def withdraw(command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
     return [SubjectWithdrawn(subject=command.subject, site=site_of(command.subject), scope=command.scope)]
 
 
-def _subject_decider(protocol: Protocol, rule: Callable[[A, Subject], Sequence[Event]]) -> Decider[A, Subject]:
-    """A rule about one subject, whom nothing of the trial happens to before the study's start."""
-
-    def decide(command: A, subject: Subject) -> Sequence[Event]:
-        events = rule(command, subject)
-        require_since_start(protocol, site_of(command.subject), command.at)
-        return events
-
-    return Decider(
-        boundary=lambda command: subject_query(command.subject),
-        initial=lambda _: Subject(),
-        evolve=evolve,
-        decide=decide,
-    )
-
-
 def consent(protocol: Protocol) -> Decider[ObtainConsent, Subject]:
     """The rules of informed consent under a protocol."""
-    return _subject_decider(protocol, obtain_consent)
+    return subject_decider(protocol, obtain_consent)
 
 
 def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
     """The rules of assessment under a protocol."""
-    return _subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
+    return subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
 
 
 def enrolment(protocol: Protocol) -> Decider[EnrolSubject, Subject]:
     """The rules of enrolment under a protocol."""
-    return _subject_decider(protocol, enrol)
+    return subject_decider(protocol, enrol)
 
 
 def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
     """The rules of withdrawal under a protocol."""
-    return _subject_decider(protocol, withdraw)
+    return subject_decider(protocol, withdraw)
 
 
 # Allocation: the subject, and the slots that its stratum has used.

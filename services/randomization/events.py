@@ -11,6 +11,9 @@ from shared.protocol.language import ArmCode, SiteId, SubjectId
 Sex = Literal["F", "M", "U", "UNDIFFERENTIATED"]
 """CDISC controlled terminology for SEX."""
 
+ErrorCause = Literal["ineligible", "consent-invalid", "unintended", "other"]
+"""Why a subject should not have been randomized. `unintended`: nobody meant to randomize this person, or not yet."""
+
 
 class SubjectScreened(Event, name="subject-screened", version=1, tags=("subject", "site")):
     """A person entered screening under a coded number, which is never used again."""
@@ -64,3 +67,53 @@ class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subjec
     subject: SubjectId
     site: SiteId
     scope: Literal["treatment", "study"]
+
+
+# Errors of allocation. They are documented and never undone: the allocation stands, and its slot stays used (Yelland
+# et al. 2015). `counted_in_balance` tells a method that balances over those allocated before, such as minimization,
+# whether it goes on counting the subject; a list of permuted blocks does not ask.
+
+
+class RandomizationMarkedInError(Event, name="randomization-marked-in-error", version=1, tags=("subject", "site")):
+    """The subject should not have been randomized. It stays in the trial and in its arm (intention to treat)."""
+
+    subject: SubjectId
+    site: SiteId
+    cause: ErrorCause
+    counted_in_balance: bool
+
+
+class StratumCorrected(Event, name="stratum-corrected", version=1, tags=("subject", "site")):
+    """The subject was randomized in `stratum` and truly belongs to `stratum_corrected`, which analyses use.
+
+    Where it is counted in balance, it counts at the corrected levels.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    stratum: str
+    stratum_corrected: str
+    counted_in_balance: bool
+
+
+class WrongTreatmentGiven(Event, name="wrong-treatment-given", version=1, tags=("subject", "site")):
+    """The subject belongs to `arm` and was given the treatment of the arm `received`."""
+
+    subject: SubjectId
+    site: SiteId
+    arm: ArmCode
+    received: ArmCode
+    counted_in_balance: bool
+
+
+class SubjectRandomizedTwice(Event, name="subject-randomized-twice", version=1, tags=("subject", "site")):
+    """One person was randomized under two numbers: the first, `duplicate_of`, is kept; the later one is disregarded."""
+
+    subject: SubjectId
+    site: SiteId
+    duplicate_of: SubjectId
+    counted_in_balance: bool
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the later subject, and the first subject too: it stands in the trail of both."""
+        return (*super().tags(), f"subject:{self.duplicate_of}")

@@ -1,21 +1,25 @@
-"""The read model of this service: one row a subject, from which lists, details and the CONSORT flow are answered."""
+"""The read model of this service: one row a subject and one an error of allocation, for lists, details and the flow."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Computed, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, Column, Computed, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from services.randomization.events import (
     EligibilityAssessed,
     InformedConsentObtained,
+    RandomizationMarkedInError,
+    StratumCorrected,
     SubjectEnrolled,
     SubjectRandomized,
+    SubjectRandomizedTwice,
     SubjectScreened,
     SubjectWithdrawn,
+    WrongTreatmentGiven,
 )
 from services.visits.events import AdverseEventReported, CiclosporinDosed, ProductInfused, SubjectEvaluated
 from shared.events import Recorded
@@ -62,9 +66,11 @@ class Subject(ReadModel, table=True):
     status: str | None = Field(default=None, sa_column=Column(Text, Computed(STATUS, persisted=True), index=True))
     eligible: bool | None = None
     stratum: str | None = None
+    stratum_corrected: str | None = None
     failed_criteria: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False))
     arm: str | None = Field(default=None, index=True)
     randomization_number: str | None = None
+    duplicate_of: str | None = Field(default=None, index=True)
     consent_version: str | None = None
     screened_at: datetime = Field(sa_type=DateTime(timezone=True))
     consented_at: datetime | None = _instant()
@@ -79,10 +85,30 @@ class Subject(ReadModel, table=True):
     withdrawn_from_study_at: datetime | None = _instant()
 
 
+class AllocationError(ReadModel, table=True):
+    """An error of a subject's allocation; of the members that only one kind of error has, the others are empty."""
+
+    __tablename__ = "allocation_error"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    site: str = Field(index=True)
+    error: str
+    reason: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    counted_in_balance: bool
+    cause: str | None = None
+    stratum: str | None = None
+    stratum_corrected: str | None = None
+    received: str | None = None
+    duplicate_of: str | None = None
+
+
 def apply(rows: Rows, recorded: Recorded) -> None:
-    """Change the row of the subject that an event is about."""
+    """Change the row of the subject that an event is about, and add one for an error."""
     _apply_entry(rows, recorded)
     _apply_course(rows, recorded)
+    _apply_errors(rows, recorded)
 
 
 def _apply_entry(rows: Rows, recorded: Recorded) -> None:
@@ -124,6 +150,26 @@ def _apply_course(rows: Rows, recorded: Recorded) -> None:
             rows.first(Subject, subject, died_at=at)
 
 
+def _apply_errors(rows: Rows, recorded: Recorded) -> None:
+    """What was wrong with the subject's allocation, which stands."""
+    match recorded.event:
+        case RandomizationMarkedInError():
+            error = "randomized-in-error"
+        case StratumCorrected(subject=subject, stratum_corrected=stratum):
+            error = "wrong-stratum"
+            rows.change(Subject, subject, stratum_corrected=stratum)
+        case WrongTreatmentGiven():
+            error = "wrong-treatment"
+        case SubjectRandomizedTwice(subject=subject, duplicate_of=first):
+            error = "randomized-twice"
+            rows.change(Subject, subject, duplicate_of=first)
+        case _:
+            return
+    found = recorded.event.model_dump(exclude={"arm"})
+    reason = recorded.document["reason"]
+    rows.put(AllocationError, position=recorded.position, error=error, reason=reason, at=recorded.occurred_at, **found)
+
+
 PROJECTION = Projection(
     name="randomization",
     metadata=ReadModel.metadata,
@@ -134,6 +180,10 @@ PROJECTION = Projection(
         SubjectEnrolled,
         SubjectRandomized,
         SubjectWithdrawn,
+        RandomizationMarkedInError,
+        StratumCorrected,
+        WrongTreatmentGiven,
+        SubjectRandomizedTwice,
         ProductInfused,
         CiclosporinDosed,
         SubjectEvaluated,

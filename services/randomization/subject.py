@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from services.randomization.commands import AboutSubject
 from services.randomization.events import (
     EligibilityAssessed,
+    ErrorCause,
     InformedConsentObtained,
+    RandomizationMarkedInError,
+    StratumCorrected,
     SubjectEnrolled,
     SubjectRandomized,
+    SubjectRandomizedTwice,
     SubjectScreened,
     SubjectWithdrawn,
 )
-from shared.events import Recorded
+from shared.chronology import require_since_start
+from shared.decision import Decider
+from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN
+from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN
+from shared.protocol import Protocol
+from shared.protocol.language import site_of
+
+C = TypeVar("C", bound=AboutSubject)
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the rules need to know of one subject; of several assessments the one that was recorded last counts."""
+    """What the rules need to know of one subject; of several assessments the one that was recorded last counts.
 
+    `stratum` is the one that was used once the subject is randomized, `stratum_corrected` the one that it truly belongs
+    to where that is another; `allocated` is the position of its randomization.
+    """
+
+    id: str = ""
     site: str | None = None
     birth_year: int = 0
     consented: bool = False
     eligible: bool | None = None
     stratum: str = ""
+    stratum_corrected: str | None = None
     enrolled: bool = False
     arm: str | None = None
+    allocated: int | None = None
+    in_error: frozenset[ErrorCause] = frozenset()
+    duplicate_of: str | None = None
     withdrawn_from: frozenset[str] = frozenset()
 
     @property
@@ -49,6 +71,9 @@ _ABOUT_SUBJECT = tuple(
         SubjectEnrolled,
         SubjectRandomized,
         SubjectWithdrawn,
+        RandomizationMarkedInError,
+        StratumCorrected,
+        SubjectRandomizedTwice,
     )
 )
 
@@ -56,18 +81,24 @@ _ABOUT_SUBJECT = tuple(
 def evolve(subject: Subject, recorded: Recorded) -> Subject:
     """The subject after one more event."""
     match recorded.event:
-        case SubjectScreened(site=site, birth_year=birth_year):
-            return replace(subject, site=site, birth_year=birth_year)
+        case SubjectScreened(subject=number, site=site, birth_year=birth_year):
+            return replace(subject, id=number, site=site, birth_year=birth_year)
         case InformedConsentObtained():
             return replace(subject, consented=True)
         case EligibilityAssessed(eligible=eligible, stratum=stratum):
             return replace(subject, eligible=eligible, stratum=stratum)
         case SubjectEnrolled():
             return replace(subject, enrolled=True)
-        case SubjectRandomized(arm=arm):
-            return replace(subject, arm=arm)
+        case SubjectRandomized(arm=arm, stratum=stratum):
+            return replace(subject, arm=arm, stratum=stratum, allocated=recorded.position)
         case SubjectWithdrawn(scope=scope):
             return replace(subject, withdrawn_from=subject.withdrawn_from | {scope})
+        case RandomizationMarkedInError(cause=cause):
+            return replace(subject, in_error=subject.in_error | {cause})
+        case StratumCorrected(stratum_corrected=stratum):
+            return replace(subject, stratum_corrected=stratum)
+        case SubjectRandomizedTwice(subject=subject.id, duplicate_of=first):
+            return replace(subject, duplicate_of=first)
         case _:
             return subject
 
@@ -79,3 +110,28 @@ def require_active(subject: Subject) -> Subject:
     if "study" in subject.withdrawn_from:
         raise WITHDRAWN()
     return subject
+
+
+def require_randomized(subject: Subject) -> str:
+    """The arm of a subject that was randomized, also when it has left since."""
+    if not subject.known:
+        raise UNKNOWN_SUBJECT()
+    if subject.arm is None:
+        raise NOT_RANDOMIZED()
+    return subject.arm
+
+
+def subject_decider(protocol: Protocol, rule: Callable[[C, Subject], Sequence[Event]]) -> Decider[C, Subject]:
+    """A rule about one subject, whom nothing of the trial happens to before the study's start."""
+
+    def decide(command: C, subject: Subject) -> Sequence[Event]:
+        events = rule(command, subject)
+        require_since_start(protocol, site_of(command.subject), command.at)
+        return events
+
+    return Decider(
+        boundary=lambda command: subject_query(command.subject),
+        initial=lambda _: Subject(),
+        evolve=evolve,
+        decide=decide,
+    )

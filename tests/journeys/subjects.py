@@ -116,6 +116,8 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     [quarantined] = await quarantined_at(staff, site, position_of(answer))
     meaning = {"reason": "HB1 is none of the trial's", "mapping": {"codes": {"HB1": None}}}
     await post(staff, f"/labs/quarantine/{quarantined['id']}/release", meaning)
+    other = await randomized(staff, site)
+    await every_allocation_error(staff, subject, duplicate=other)
     for scope in ("treatment", "study"):
         await post(
             staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": scope, "reason": "the subject's wish"}
@@ -124,6 +126,25 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     failed = await screened(staff, site)
     await post(staff, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
     await post(staff, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
+
+
+async def every_allocation_error(client: httpx.AsyncClient, subject: str, duplicate: str) -> int:
+    """Every error that an allocation may have, and a later one of the same person; the position of the last."""
+    why = {"reason": "found by the monitor"}
+    received = {"MSC": "CSA", "CSA": "MSC"}[await arm_of(client, subject)]
+    path = f"/randomization/subjects/{subject}"
+    await post(client, f"{path}/randomization-error", why | {"cause": "ineligible"})
+    await post(client, f"{path}/stratum-correction", why | {"diagnosis": "RARS"})
+    await post(client, f"{path}/wrong-treatment", why | {"received": received})
+    body = why | {"duplicate_of": subject, "counted_in_balance": False}
+    answer = await post(client, f"/randomization/subjects/{duplicate}/duplicate-randomization", body)
+    return int(answer["position"])
+
+
+async def arm_of(client: httpx.AsyncClient, subject: str) -> str:
+    """The arm that the trail says the subject was allocated to."""
+    [allocated] = await trail(client, subject, "subject-randomized")
+    return str(allocated["data"]["arm"])
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")

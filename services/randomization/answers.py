@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
-from services.randomization.events import EligibilityAssessed, ErrorCause, Sex, StratumCorrected, SubjectRandomized
-from services.randomization.projections import AllocationError, Subject
+from services.randomization.events import (
+    EligibilityAssessed,
+    ErrorCause,
+    Sex,
+    StratumCorrected,
+    SubjectRandomized,
+    SubjectRescreened,
+)
+from services.randomization.projections import AllocationError, Consent, Subject
 from shared.answers import Written
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 
@@ -24,6 +31,7 @@ Status = Literal[
     "completed",
     "withdrawn",
     "died",
+    "lost",
 ]
 
 
@@ -34,6 +42,17 @@ class ScreenedSubject(Written):
     """The number that the person goes by from now on."""
 
     status: Literal["screened"] = "screened"
+
+
+class RescreenedSubject(ScreenedSubject):
+    """The number that the person goes by from now on, and the one under which the person failed screening."""
+
+    rescreening_of: SubjectId
+
+    @classmethod
+    def of(cls, rescreened: SubjectRescreened, position: int) -> Self:
+        """The new screening that was recorded."""
+        return cls(subject=rescreened.subject, position=position, rescreening_of=rescreened.rescreening_of)
 
 
 class AssessedEligibility(Written):
@@ -92,6 +111,10 @@ class SubjectSummary(BaseModel):
     status: Status
     birth_year: int
     sex: Sex
+    rescreening_of: Annotated[
+        SubjectId | None, Field(description="The number under which the person failed screening before.")
+    ]
+    rescreened_as: Annotated[SubjectId | None, Field(description="The number that the person went on under.")]
     stratum: Annotated[str | None, Field(description="The one that is used, or was used, to allocate.")]
     stratum_corrected: Annotated[str | None, Field(description="The true one, where an error of stratum is on record.")]
     failed_criteria: list[str]
@@ -100,7 +123,7 @@ class SubjectSummary(BaseModel):
     duplicate_of: Annotated[
         SubjectId | None, Field(description="The number under which the same person was randomized first.")
     ]
-    consent_version: str | None
+    consent_version: Annotated[str | None, Field(description="The one that was recorded last.")]
     screened_at: datetime
     consented_at: datetime | None
     assessed_at: datetime | None
@@ -112,11 +135,26 @@ class SubjectSummary(BaseModel):
     died_at: datetime | None
     withdrawn_from_treatment_at: datetime | None
     withdrawn_from_study_at: datetime | None
+    lost_to_follow_up_at: Annotated[datetime | None, Field(description="Null again once the subject is reached.")]
+    last_contact_on: Annotated[date | None, Field(description="Before the loss, where it is known.")]
 
     @classmethod
     def of(cls, row: Subject) -> Self:
         """What the subject's row says."""
         return cls.model_validate({"subject": row.id, **row.model_dump()}, extra="ignore")
+
+
+class ConsentItem(BaseModel):
+    """A version of the consent form that the subject signed, and when."""
+
+    position: int
+    version: str
+    occurred_at: datetime
+
+    @classmethod
+    def of(cls, row: Consent) -> Self:
+        """What the consent's row says."""
+        return cls(position=row.position, version=row.version, occurred_at=row.at)
 
 
 class AllocationErrorItem(BaseModel):
@@ -140,16 +178,28 @@ class AllocationErrorItem(BaseModel):
 
 
 class SubjectDetail(SubjectSummary):
-    """Where a subject stands, and what is on record of its allocation."""
+    """Where a subject stands, what it has consented to, and what was wrong with its allocation."""
 
+    consents: Annotated[list[ConsentItem], Field(description="In the order of their recording.")]
     errors: list[AllocationErrorItem]
     duplicates: Annotated[list[SubjectId], Field(description="Later numbers of the same person, randomized in error.")]
 
     @classmethod
-    def of_record(cls, row: Subject, *, errors: Sequence[AllocationError], duplicates: Sequence[str]) -> Self:
+    def of_record(
+        cls,
+        row: Subject,
+        *,
+        consents: Sequence[Consent],
+        errors: Sequence[AllocationError],
+        duplicates: Sequence[str],
+    ) -> Self:
         """What the rows about a subject say."""
-        summary = SubjectSummary.of(row).model_dump()
-        return cls(**summary, errors=[AllocationErrorItem.of(error) for error in errors], duplicates=list(duplicates))
+        return cls(
+            **SubjectSummary.of(row).model_dump(),
+            consents=[ConsentItem.of(consent) for consent in consents],
+            errors=[AllocationErrorItem.of(error) for error in errors],
+            duplicates=list(duplicates),
+        )
 
 
 class SubjectList(BaseModel):
@@ -172,6 +222,7 @@ class ArmFlow(BaseModel):
     received: Annotated[int, Field(description="Started the allocated treatment.")]
     not_received: int
     discontinued: Annotated[int, Field(description="Left the treatment or the study, or died in it.")]
+    lost_to_follow_up: Annotated[int, Field(description="Cannot be reached, and not known to have left or died.")]
     analysed: Annotated[
         int,
         Field(description="Evaluated at least once after the start; a person who was randomized twice counts once."),
@@ -185,7 +236,8 @@ class ArmFlow(BaseModel):
 class Flow(BaseModel):
     """CONSORT 2025, item 22. randomized = Σ allocated over the arms."""
 
-    assessed: int
+    assessed: Annotated[int, Field(description="Screening numbers: who came again after failing counts as often.")]
+    rescreened: Annotated[int, Field(description="Those of the assessed who had failed under an earlier number.")]
     excluded: Annotated[dict[str, int], Field(description="Not randomized, by reason; a criterion's code or a step.")]
     randomized: int
     arms: dict[str, ArmFlow]

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import Query, Response
 
-from services.randomization import api_allocation_errors, domain
+from services.randomization import api_allocation_errors, domain, follow_up, screening
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
     Flow,
+    RescreenedSubject,
     ScreenedSubject,
     Status,
     SubjectDetail,
@@ -20,51 +21,82 @@ from services.randomization.answers import (
 from services.randomization.commands import (
     AssessEligibility,
     Consent,
+    Contact,
     Eligibility,
     Enrolment,
     EnrolSubject,
+    LoseSubject,
+    LossToFollowUp,
     ObtainConsent,
     Randomization,
     RandomizeSubject,
+    RegainContact,
+    Rescreening,
+    RescreenSubject,
     Screening,
     ScreenSubject,
     Withdrawal,
     WithdrawSubject,
 )
-from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectScreened
+from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectRescreened, SubjectScreened
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
 from services.randomization.questions import detail_of, errors_at, page_of_subjects, subjects_at
+from services.randomization.subject import RESCREENED
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
-from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, problem_responses
+from shared.problems import (
+    NOT_RANDOMIZED,
+    REASON_REQUIRED,
+    UNKNOWN_SUBJECT,
+    WITHDRAWN,
+    WRITE_CONFLICT,
+    problem_responses,
+)
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
 
 router = service_router("randomization")
+
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, RESCREENED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
 
 
 @router.post(
     "/subjects",
     status_code=201,
     name="screenSubject",
-    responses=problem_responses(domain.SITE_FULL, domain.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
+    responses=problem_responses(screening.SITE_FULL, screening.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
 )
 async def screen_subject(body: Screening, call: SiteStaff, response: Response) -> ScreenedSubject:
     """Take a person into screening under the site's next number."""
     call.actor.require_site(body.site)
-    outcome = await call.handle(domain.screening(call.runtime.protocol), ScreenSubject.about(body))
+    outcome = await call.handle(screening.screening(call.runtime.protocol), ScreenSubject.about(body))
     screened = recorded_event(outcome, SubjectScreened)
     response.headers["Location"] = f"/randomization/subjects/{screened.subject}"
     return ScreenedSubject(subject=screened.subject, position=outcome.position)
 
 
 @router.post(
-    "/subjects/{subject}/consent",
+    "/subjects/{subject}/rescreening",
     status_code=201,
-    name="obtainConsent",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
+    name="rescreenSubject",
+    responses=problem_responses(*OF_A_SUBJECT, screening.NOT_SCREEN_FAILED, screening.SITE_FULL),
+)
+async def rescreen_subject(
+    subject: SubjectId, body: Rescreening, call: SiteStaff, response: Response
+) -> RescreenedSubject:
+    """Take a person who failed screening into it again, under the site's next number. Both numbers name each other."""
+    call.require_subject(subject)
+    rules = screening.rescreening(call.runtime.protocol)
+    outcome = await call.handle(rules, RescreenSubject.about(body, subject=subject))
+    rescreened = recorded_event(outcome, SubjectRescreened)
+    response.headers["Location"] = f"/randomization/subjects/{rescreened.subject}"
+    return RescreenedSubject.of(rescreened, outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/consent", status_code=201, name="obtainConsent", responses=problem_responses(*OF_A_SUBJECT)
 )
 async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> Written:
     """Record the subject's informed consent to a version of the form."""
@@ -77,15 +109,7 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
     "/subjects/{subject}/eligibility",
     status_code=201,
     name="assessEligibility",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        domain.NOT_CONSENTED,
-        domain.ALREADY_ENROLLED,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        REASON_REQUIRED,
-        WRITE_CONFLICT,
-    ),
+    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.ALREADY_ENROLLED, REASON_REQUIRED),
 )
 async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteStaff) -> AssessedEligibility:
     """Check the findings of screening against the criteria of the protocol."""
@@ -100,15 +124,7 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
     "/subjects/{subject}/enrolment",
     status_code=201,
     name="enrolSubject",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        domain.NOT_CONSENTED,
-        domain.NOT_ELIGIBLE,
-        domain.ALREADY_ENROLLED,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
-    ),
+    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.NOT_ELIGIBLE, domain.ALREADY_ENROLLED),
 )
 async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) -> Written:
     """Enter a consenting, eligible subject into the trial."""
@@ -122,13 +138,7 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
     status_code=201,
     name="randomizeSubject",
     responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        domain.ALREADY_RANDOMIZED,
-        domain.NOT_ENROLLED,
-        domain.ALLOCATION_LIST_DIFFERS,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
+        *OF_A_SUBJECT, domain.ALREADY_RANDOMIZED, domain.NOT_ENROLLED, domain.ALLOCATION_LIST_DIFFERS
     ),
 )
 async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteStaff) -> AllocatedArm:
@@ -144,12 +154,46 @@ async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteS
     "/subjects/{subject}/withdrawal",
     status_code=201,
     name="withdrawSubject",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
+    responses=problem_responses(*OF_A_SUBJECT),
 )
 async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff) -> Written:
     """Record that the subject leaves the treatment or the study. Nothing that was recorded is removed."""
     call.require_subject(subject)
     outcome = await call.handle(domain.withdrawal(call.runtime.protocol), WithdrawSubject.about(body, subject=subject))
+    return Written(subject=subject, position=outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/loss-to-follow-up",
+    status_code=201,
+    name="loseSubject",
+    responses=problem_responses(
+        *OF_A_SUBJECT,
+        NOT_RANDOMIZED,
+        follow_up.LOST,
+        follow_up.COMPLETED,
+        follow_up.DIED,
+        follow_up.LAST_CONTACT_IMPLAUSIBLE,
+    ),
+)
+async def lose_subject(subject: SubjectId, body: LossToFollowUp, call: SiteStaff) -> Written:
+    """Record that the subject can no longer be reached. Contact again takes it back."""
+    call.require_subject(subject)
+    rules = follow_up.loss_to_follow_up(call.runtime.protocol)
+    outcome = await call.handle(rules, LoseSubject.about(body, subject=subject))
+    return Written(subject=subject, position=outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/contact",
+    status_code=201,
+    name="regainContact",
+    responses=problem_responses(*OF_A_SUBJECT, follow_up.NOT_LOST),
+)
+async def regain_contact(subject: SubjectId, body: Contact, call: SiteStaff) -> Written:
+    """Record that a subject who was lost to follow-up was reached again, and is followed as before."""
+    call.require_subject(subject)
+    outcome = await call.handle(follow_up.contact(call.runtime.protocol), RegainContact.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -174,7 +218,7 @@ async def list_subjects(
 
 @router.get("/subjects/{subject}", name="getSubject", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
-    """Where one subject stands, and what is on record of its allocation."""
+    """Where one subject stands, each version that it consented to, and what was wrong with its allocation."""
     call.require_subject(subject)
     async with call.read(PROJECTION) as session:
         return await detail_of(session, subject)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool
@@ -31,6 +32,14 @@ class Screening(Command):
 
 class ScreenSubject(Screening):
     """Give a person the site's next screening number."""
+
+
+class Rescreening(Command):
+    """Another screening of a person who failed it; there is nothing to say of it but when it was."""
+
+
+class RescreenSubject(Rescreening, AboutSubject):
+    """Give the person who failed screening as this subject the site's next screening number."""
 
 
 class Consent(Command):
@@ -80,6 +89,27 @@ class Withdrawal(Command):
 
 class WithdrawSubject(Withdrawal, AboutSubject):
     """Record that the subject left the treatment or the study."""
+
+
+class LossToFollowUp(Command):
+    """How it came that the site can no longer reach the subject."""
+
+    last_contact_on: Annotated[date | None, Field(description="The last day on which the subject was reached.")] = None
+    reason: Annotated[Text, Field(description="What was tried.")]
+
+
+class LoseSubject(LossToFollowUp, AboutSubject):
+    """Record that the subject is lost to follow-up."""
+
+
+class Contact(Command):
+    """How the subject was reached again."""
+
+    reason: Text
+
+
+class RegainContact(Contact, AboutSubject):
+    """Record that the subject, who was lost to follow-up, was reached again."""
 
 
 class ErroneousAllocation(Command):

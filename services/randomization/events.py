@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from services.randomization.eligibility import Findings
@@ -22,6 +23,18 @@ class SubjectScreened(Event, name="subject-screened", version=1, tags=("subject"
     site: SiteId
     birth_year: int
     sex: Sex
+
+
+class SubjectRescreened(Event, name="subject-rescreened", version=1, tags=("subject", "site")):
+    """A person who had failed screening as `rescreening_of` was screened again under the number `subject`."""
+
+    subject: SubjectId
+    site: SiteId
+    rescreening_of: SubjectId
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the new number, and the earlier number too: it stands in the trail of both."""
+        return (*super().tags(), f"subject:{self.rescreening_of}")
 
 
 class InformedConsentObtained(Event, name="informed-consent-obtained", version=1, tags=("subject", "site")):
@@ -67,6 +80,21 @@ class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subjec
     subject: SubjectId
     site: SiteId
     scope: Literal["treatment", "study"]
+
+
+class SubjectLostToFollowUp(Event, name="subject-lost-to-follow-up", version=1, tags=("subject", "site")):
+    """The site can no longer reach the subject, whose end in the study is not known (CDISC NCOMPLT)."""
+
+    subject: SubjectId
+    site: SiteId
+    last_contact_on: date | None
+
+
+class ContactRegained(Event, name="contact-regained", version=1, tags=("subject", "site")):
+    """The site has reached a subject again that was lost to follow-up, and follow-up goes on."""
+
+    subject: SubjectId
+    site: SiteId
 
 
 # Errors of allocation. They are documented and never undone: the allocation stands, and its slot stays used (Yelland

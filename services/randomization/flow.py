@@ -24,6 +24,7 @@ def consort_flow(
             excluded[reason] = excluded.get(reason, 0) + 1
     return Flow(
         assessed=len(subjects),
+        rescreened=sum(subject.rescreening_of is not None for subject in subjects),
         excluded=excluded,
         randomized=sum(subject.arm is not None for subject in subjects),
         arms={arm: _arm_flow([subject for subject in subjects if subject.arm == arm], erroneous) for arm in arms},
@@ -52,6 +53,7 @@ def _arm_flow(subjects: Collection[Subject], erroneous: Collection[tuple[str, st
             or subject.status == "died"
             for subject in subjects
         ),
+        lost_to_follow_up=sum(subject.status == "lost" for subject in subjects),
         analysed=sum(subject.evaluated_at is not None and subject.duplicate_of is None for subject in subjects),
         errors=dict(sorted(Counter(error for subject, error in erroneous if subject in ids).items())),
     )

@@ -1,8 +1,8 @@
-"""The read model of this service: one row a subject and one an error of allocation, for lists, details and the flow."""
+"""The read model of this service: one row a subject, a consent and an error of allocation."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Computed, DateTime, MetaData, Text
@@ -10,13 +10,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from services.randomization.events import (
+    ContactRegained,
     EligibilityAssessed,
     InformedConsentObtained,
     RandomizationMarkedInError,
     StratumCorrected,
     SubjectEnrolled,
+    SubjectLostToFollowUp,
     SubjectRandomized,
     SubjectRandomizedTwice,
+    SubjectRescreened,
     SubjectScreened,
     SubjectWithdrawn,
     WrongTreatmentGiven,
@@ -40,6 +43,7 @@ STATUS = """CASE
   WHEN died_at <= coalesce(least(withdrawn_from_study_at, completed_at), died_at) THEN 'died'
   WHEN withdrawn_from_study_at IS NOT NULL THEN 'withdrawn'
   WHEN completed_at IS NOT NULL THEN 'completed'
+  WHEN lost_to_follow_up_at IS NOT NULL THEN 'lost'
   WHEN treated_at IS NOT NULL THEN 'on-treatment'
   WHEN randomized_at IS NOT NULL THEN 'randomized'
   WHEN enrolled_at IS NOT NULL THEN 'enrolled'
@@ -72,6 +76,8 @@ class Subject(ReadModel, table=True):
     randomization_number: str | None = None
     duplicate_of: str | None = Field(default=None, index=True)
     consent_version: str | None = None
+    rescreening_of: str | None = None
+    rescreened_as: str | None = None
     screened_at: datetime = Field(sa_type=DateTime(timezone=True))
     consented_at: datetime | None = _instant()
     assessed_at: datetime | None = _instant()
@@ -83,6 +89,19 @@ class Subject(ReadModel, table=True):
     died_at: datetime | None = _instant()
     withdrawn_from_treatment_at: datetime | None = _instant()
     withdrawn_from_study_at: datetime | None = _instant()
+    lost_to_follow_up_at: datetime | None = _instant()
+    last_contact_on: date | None = None
+
+
+class Consent(ReadModel, table=True):
+    """A version of the consent form that a subject signed."""
+
+    __tablename__ = "consent"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    version: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
 class AllocationError(ReadModel, table=True):
@@ -105,7 +124,7 @@ class AllocationError(ReadModel, table=True):
 
 
 def apply(rows: Rows, recorded: Recorded) -> None:
-    """Change the row of the subject that an event is about, and add one for an error."""
+    """Change the row of the subject that an event is about, and add one for a consent or an error."""
     _apply_entry(rows, recorded)
     _apply_course(rows, recorded)
     _apply_errors(rows, recorded)
@@ -117,7 +136,11 @@ def _apply_entry(rows: Rows, recorded: Recorded) -> None:
     match recorded.event:
         case SubjectScreened(subject=subject, site=site, birth_year=birth_year, sex=sex):
             rows.put(Subject, id=subject, site=site, birth_year=birth_year, sex=sex, screened_at=at)
+        case SubjectRescreened(subject=subject, rescreening_of=earlier):
+            rows.change(Subject, subject, rescreening_of=earlier)
+            rows.change(Subject, earlier, rescreened_as=subject)
         case InformedConsentObtained(subject=subject, consent_version=version):
+            rows.put(Consent, position=recorded.position, subject=subject, version=version, at=at)
             rows.change(Subject, subject, consented_at=at, consent_version=version)
         case EligibilityAssessed(subject=subject, eligible=eligible, stratum=stratum, failed_criteria=failed):
             rows.change(
@@ -142,6 +165,10 @@ def _apply_course(rows: Rows, recorded: Recorded) -> None:
             rows.change(Subject, subject, withdrawn_from_treatment_at=at)
         case SubjectWithdrawn(subject=subject):
             rows.change(Subject, subject, withdrawn_from_study_at=at)
+        case SubjectLostToFollowUp(subject=subject, last_contact_on=last):
+            rows.change(Subject, subject, lost_to_follow_up_at=at, last_contact_on=last)
+        case ContactRegained(subject=subject):
+            rows.change(Subject, subject, lost_to_follow_up_at=None, last_contact_on=None)
         case ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
             rows.first(Subject, subject, treated_at=at)
         case SubjectEvaluated(subject=subject, final=final):
@@ -175,11 +202,14 @@ PROJECTION = Projection(
     metadata=ReadModel.metadata,
     events=(
         SubjectScreened,
+        SubjectRescreened,
         InformedConsentObtained,
         EligibilityAssessed,
         SubjectEnrolled,
         SubjectRandomized,
         SubjectWithdrawn,
+        SubjectLostToFollowUp,
+        ContactRegained,
         RandomizationMarkedInError,
         StratumCorrected,
         WrongTreatmentGiven,

@@ -8,7 +8,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.randomization.answers import SubjectDetail
-from services.randomization.projections import AllocationError, Subject
+from services.randomization.projections import AllocationError, Consent, Subject
 from shared.problems import UNKNOWN_SUBJECT
 
 
@@ -21,12 +21,16 @@ async def subject_of(session: AsyncSession, subject: str) -> Subject:
 
 
 async def detail_of(session: AsyncSession, subject: str) -> SubjectDetail:
-    """Where a subject stands, and what is on record of its allocation. Raises UNKNOWN_SUBJECT."""
+    """Where a subject stands, its consents and the errors of its allocation. Raises UNKNOWN_SUBJECT."""
     row = await subject_of(session, subject)
+    consents = select(Consent).where(Consent.subject == subject).order_by(col(Consent.position))
     errors = select(AllocationError).where(AllocationError.subject == subject).order_by(col(AllocationError.position))
     duplicates = select(Subject.id).where(Subject.duplicate_of == subject).order_by(col(Subject.id))
     return SubjectDetail.of_record(
-        row, errors=(await session.exec(errors)).all(), duplicates=(await session.exec(duplicates)).all()
+        row,
+        consents=(await session.exec(consents)).all(),
+        errors=(await session.exec(errors)).all(),
+        duplicates=(await session.exec(duplicates)).all(),
     )
 
 

@@ -63,6 +63,14 @@ async def screened(client: httpx.AsyncClient, site: str, occurred_at: str | None
     return str(answer["subject"])
 
 
+async def screen_failed(client: httpx.AsyncClient, site: str) -> str:
+    """A subject that failed a criterion."""
+    subject = await screened(client, site)
+    await post(client, f"/randomization/subjects/{subject}/consent", {"version": "1.0"})
+    await post(client, f"/randomization/subjects/{subject}/eligibility", ELIGIBLE | {"ecog": 4})
+    return subject
+
+
 async def enrolled(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
     """A subject that is ready to be randomized."""
     subject = await screened(client, site, occurred_at)
@@ -118,14 +126,16 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     await post(staff, f"/labs/quarantine/{quarantined['id']}/release", meaning)
     other = await randomized(staff, site)
     await every_allocation_error(staff, subject, duplicate=other)
+    await post(staff, f"/randomization/subjects/{other}/consent", {"version": "2.0"})
+    await post(staff, f"/randomization/subjects/{other}/loss-to-follow-up", {"reason": "no answer"})
+    await post(staff, f"/randomization/subjects/{other}/contact", {"reason": "the subject called"})
     for scope in ("treatment", "study"):
         await post(
             staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": scope, "reason": "the subject's wish"}
         )
 
-    failed = await screened(staff, site)
-    await post(staff, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
-    await post(staff, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
+    failed = await screen_failed(staff, site)
+    await post(staff, f"/randomization/subjects/{failed}/rescreening", {})
 
 
 async def every_allocation_error(client: httpx.AsyncClient, subject: str, duplicate: str) -> int:

@@ -45,6 +45,27 @@ def test_who_died_in_the_study_discontinued_it_and_who_died_after_it_did_not() -
     assert consort_flow([died, died_later], ["MSC"]).arms["MSC"].discontinued == 1
 
 
+def test_who_is_lost_to_follow_up_has_not_discontinued() -> None:
+    lost = subject(eligible=True, arm="MSC", treated_at=DAY_0, lost_to_follow_up_at=DAY_0, status="lost")
+    arm = consort_flow([lost, TREATED], ["MSC"]).arms["MSC"]
+    assert (arm.allocated, arm.lost_to_follow_up, arm.discontinued) == (2, 1, 0)
+
+
+def test_who_was_lost_and_then_withdrew_or_died_is_not_lost() -> None:
+    withdrawn = subject(
+        eligible=True, arm="MSC", lost_to_follow_up_at=DAY_0, withdrawn_from_study_at=DAY_0, status="withdrawn"
+    )
+    died = subject(eligible=True, arm="MSC", lost_to_follow_up_at=DAY_0, died_at=DAY_0, status="died")
+    arm = consort_flow([withdrawn, died], ["MSC"]).arms["MSC"]
+    assert (arm.lost_to_follow_up, arm.discontinued) == (0, 2)
+
+
+def test_who_came_again_after_failing_is_assessed_twice_and_said_to_be() -> None:
+    again = subject(rescreening_of="01-001")
+    flow = consort_flow([FAILED_TWICE, again], ["MSC"])
+    assert (flow.assessed, flow.rescreened, flow.excluded) == (2, 1, {"age": 1})
+
+
 def test_an_arm_without_subjects_is_shown() -> None:
     assert consort_flow([], ["MSC", "CSA"]).arms.keys() == {"MSC", "CSA"}
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import date, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from services.randomization.events import (
     EligibilityAssessed,
+    ErrorCause,
     RandomizationSchemeSealed,
     RandomizationSeedRevealed,
     Sex,
+    StratumCorrected,
     SubjectRandomized,
+    SubjectRescreened,
 )
-from services.randomization.projections import Subject
+from services.randomization.projections import AllocationError, Consent, Subject
 from services.randomization.scheme import Schemes
 from shared.answers import Written
 from shared.protocol.language import ArmCode, SiteId, SubjectId
@@ -30,13 +34,28 @@ Status = Literal[
     "completed",
     "withdrawn",
     "died",
+    "lost",
 ]
+
+
+AllocationErrorKind = Literal["randomized-in-error", "wrong-stratum", "wrong-treatment", "randomized-twice"]
 
 
 class ScreenedSubject(Written):
     """The number that the person goes by from now on."""
 
     status: Literal["screened"] = "screened"
+
+
+class RescreenedSubject(ScreenedSubject):
+    """The number that the person goes by from now on, and the one under which the person failed screening."""
+
+    rescreening_of: SubjectId
+
+    @classmethod
+    def of(cls, rescreened: SubjectRescreened, position: int) -> Self:
+        """The new screening that was recorded."""
+        return cls(subject=rescreened.subject, position=position, rescreening_of=rescreened.rescreening_of)
 
 
 class AssessedEligibility(Written):
@@ -153,7 +172,19 @@ def _detail(scheme: RandomizationSchemeSealed, revealed: RandomizationSeedReveal
     )
 
 
-class SubjectDetail(BaseModel):
+class CorrectedStratum(Written):
+    """The stratum that was used, which stays so, and the one that the subject truly belongs to."""
+
+    stratum: str
+    stratum_corrected: str
+
+    @classmethod
+    def of(cls, corrected: StratumCorrected, position: int) -> Self:
+        """The correction that was recorded."""
+        return cls.model_validate({**dict(corrected), "position": position}, extra="ignore")
+
+
+class SubjectSummary(BaseModel):
     """Where a subject stands, as the read model knows it."""
 
     subject: SubjectId
@@ -161,11 +192,19 @@ class SubjectDetail(BaseModel):
     status: Status
     birth_year: int
     sex: Sex
-    stratum: str | None
+    rescreening_of: Annotated[
+        SubjectId | None, Field(description="The number under which the person failed screening before.")
+    ]
+    rescreened_as: Annotated[SubjectId | None, Field(description="The number that the person went on under.")]
+    stratum: Annotated[str | None, Field(description="The one that is used, or was used, to allocate.")]
+    stratum_corrected: Annotated[str | None, Field(description="The true one, where an error of stratum is on record.")]
     failed_criteria: list[str]
     arm: ArmCode | None
     randomization_number: str | None
-    consent_version: str | None
+    duplicate_of: Annotated[
+        SubjectId | None, Field(description="The number under which the same person was randomized first.")
+    ]
+    consent_version: Annotated[str | None, Field(description="The one that was recorded last.")]
     screened_at: datetime
     consented_at: datetime | None
     assessed_at: datetime | None
@@ -177,6 +216,8 @@ class SubjectDetail(BaseModel):
     died_at: datetime | None
     withdrawn_from_treatment_at: datetime | None
     withdrawn_from_study_at: datetime | None
+    lost_to_follow_up_at: Annotated[datetime | None, Field(description="Null again once the subject is reached.")]
+    last_contact_on: Annotated[date | None, Field(description="Before the loss, where it is known.")]
 
     @classmethod
     def of(cls, row: Subject) -> Self:
@@ -184,16 +225,74 @@ class SubjectDetail(BaseModel):
         return cls.model_validate({"subject": row.id, **row.model_dump()}, extra="ignore")
 
 
+class ConsentItem(BaseModel):
+    """A version of the consent form that the subject signed, and when."""
+
+    position: int
+    version: str
+    occurred_at: datetime
+
+    @classmethod
+    def of(cls, row: Consent) -> Self:
+        """What the consent's row says."""
+        return cls(position=row.position, version=row.version, occurred_at=row.at)
+
+
+class AllocationErrorItem(BaseModel):
+    """An error of the subject's allocation; of the last five, those that this kind of error has, the others null."""
+
+    position: int
+    error: AllocationErrorKind
+    reason: str
+    occurred_at: datetime
+    counted_in_balance: bool
+    cause: ErrorCause | None
+    stratum: str | None
+    stratum_corrected: str | None
+    received: Annotated[ArmCode | None, Field(description="The arm whose treatment was given.")]
+    duplicate_of: SubjectId | None
+
+    @classmethod
+    def of(cls, row: AllocationError) -> Self:
+        """What the error's row says."""
+        return cls.model_validate({"occurred_at": row.at, **row.model_dump()}, extra="ignore")
+
+
+class SubjectDetail(SubjectSummary):
+    """Where a subject stands, what it has consented to, and what was wrong with its allocation."""
+
+    consents: Annotated[list[ConsentItem], Field(description="In the order of their recording.")]
+    errors: list[AllocationErrorItem]
+    duplicates: Annotated[list[SubjectId], Field(description="Later numbers of the same person, randomized in error.")]
+
+    @classmethod
+    def of_record(
+        cls,
+        row: Subject,
+        *,
+        consents: Sequence[Consent],
+        errors: Sequence[AllocationError],
+        duplicates: Sequence[str],
+    ) -> Self:
+        """What the rows about a subject say."""
+        return cls(
+            **SubjectSummary.of(row).model_dump(),
+            consents=[ConsentItem.of(consent) for consent in consents],
+            errors=[AllocationErrorItem.of(error) for error in errors],
+            duplicates=list(duplicates),
+        )
+
+
 class SubjectList(BaseModel):
     """One page of subjects in the order of their numbers; `next` is the cursor of the page after, if any."""
 
-    items: list[SubjectDetail]
+    items: list[SubjectSummary]
     next: str | None
 
     @classmethod
     def of(cls, rows: list[Subject], limit: int) -> Self:
         """A page of at most `limit` subjects, of which one more was looked for."""
-        items = [SubjectDetail.of(row) for row in rows[:limit]]
+        items = [SubjectSummary.of(row) for row in rows[:limit]]
         return cls(items=items, next=items[-1].subject if len(rows) > limit else None)
 
 
@@ -204,13 +303,22 @@ class ArmFlow(BaseModel):
     received: Annotated[int, Field(description="Started the allocated treatment.")]
     not_received: int
     discontinued: Annotated[int, Field(description="Left the treatment or the study, or died in it.")]
-    analysed: Annotated[int, Field(description="Evaluated at least once after the start.")]
+    lost_to_follow_up: Annotated[int, Field(description="Cannot be reached, and not known to have left or died.")]
+    analysed: Annotated[
+        int,
+        Field(description="Evaluated at least once after the start; a person who was randomized twice counts once."),
+    ]
+    errors: Annotated[
+        dict[str, int],
+        Field(description="Subjects by the error of their allocation. None of them is taken from those allocated."),
+    ]
 
 
 class Flow(BaseModel):
     """CONSORT 2025, item 22. randomized = Σ allocated over the arms."""
 
-    assessed: int
+    assessed: Annotated[int, Field(description="Screening numbers: who came again after failing counts as often.")]
+    rescreened: Annotated[int, Field(description="Those of the assessed who had failed under an earlier number.")]
     excluded: Annotated[dict[str, int], Field(description="Not randomized, by reason; a criterion's code or a step.")]
     randomized: int
     arms: dict[str, ArmFlow]

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from services.randomization import domain, flow_chart, scheme_api
+from services.randomization import api_allocation_errors, api_schemes, domain, flow_chart, follow_up, screening
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
     Flow,
+    RescreenedSubject,
     ScreenedSubject,
     Status,
     SubjectDetail,
@@ -20,29 +21,37 @@ from services.randomization.answers import (
 from services.randomization.commands import (
     AssessEligibility,
     Consent,
+    Contact,
     Eligibility,
     Enrolment,
     EnrolSubject,
+    LoseSubject,
+    LossToFollowUp,
     ObtainConsent,
     Randomization,
     RandomizeSubject,
+    RegainContact,
+    Rescreening,
+    RescreenSubject,
     Screening,
     ScreenSubject,
     Withdrawal,
     WithdrawSubject,
 )
-from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectScreened
+from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectRescreened, SubjectScreened
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
-from services.randomization.questions import page_of_subjects, subject_of, subjects_at
+from services.randomization.questions import detail_of, errors_at, page_of_subjects, subjects_at
 from services.randomization.scheme import SCHEME_REVEALED
 from services.randomization.sealing import scheme_in_effect
+from services.randomization.subject import RESCREENED
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
 from shared.negotiation import require_preferred
 from shared.problems import (
     NOT_ACCEPTABLE,
+    NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
     WITHDRAWN,
@@ -54,27 +63,44 @@ from shared.service import Service, create_service, recorded_event, service_rout
 
 router = service_router("randomization")
 
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, RESCREENED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
+
 
 @router.post(
     "/subjects",
     status_code=201,
     name="screenSubject",
-    responses=problem_responses(domain.SITE_FULL, domain.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
+    responses=problem_responses(screening.SITE_FULL, screening.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
 )
 async def screen_subject(body: Screening, call: SiteStaff, response: Response) -> ScreenedSubject:
     """Take a person into screening under the site's next number."""
     call.actor.require_site(body.site)
-    outcome = await call.handle(domain.screening(call.runtime.protocol), ScreenSubject.about(body))
+    outcome = await call.handle(screening.screening(call.runtime.protocol), ScreenSubject.about(body))
     screened = recorded_event(outcome, SubjectScreened)
     response.headers["Location"] = f"/randomization/subjects/{screened.subject}"
     return ScreenedSubject(subject=screened.subject, position=outcome.position)
 
 
 @router.post(
-    "/subjects/{subject}/consent",
+    "/subjects/{subject}/rescreening",
     status_code=201,
-    name="obtainConsent",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
+    name="rescreenSubject",
+    responses=problem_responses(*OF_A_SUBJECT, screening.NOT_SCREEN_FAILED, screening.SITE_FULL),
+)
+async def rescreen_subject(
+    subject: SubjectId, body: Rescreening, call: SiteStaff, response: Response
+) -> RescreenedSubject:
+    """Take a person who failed screening into it again, under the site's next number. Both numbers name each other."""
+    call.require_subject(subject)
+    rules = screening.rescreening(call.runtime.protocol)
+    outcome = await call.handle(rules, RescreenSubject.about(body, subject=subject))
+    rescreened = recorded_event(outcome, SubjectRescreened)
+    response.headers["Location"] = f"/randomization/subjects/{rescreened.subject}"
+    return RescreenedSubject.of(rescreened, outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/consent", status_code=201, name="obtainConsent", responses=problem_responses(*OF_A_SUBJECT)
 )
 async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> Written:
     """Record the subject's informed consent to a version of the form."""
@@ -87,15 +113,7 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
     "/subjects/{subject}/eligibility",
     status_code=201,
     name="assessEligibility",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        domain.NOT_CONSENTED,
-        domain.ALREADY_ENROLLED,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        REASON_REQUIRED,
-        WRITE_CONFLICT,
-    ),
+    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.ALREADY_ENROLLED, REASON_REQUIRED),
 )
 async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteStaff) -> AssessedEligibility:
     """Check the findings of screening against the criteria of the protocol."""
@@ -110,15 +128,7 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
     "/subjects/{subject}/enrolment",
     status_code=201,
     name="enrolSubject",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        domain.NOT_CONSENTED,
-        domain.NOT_ELIGIBLE,
-        domain.ALREADY_ENROLLED,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
-    ),
+    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.NOT_ELIGIBLE, domain.ALREADY_ENROLLED),
 )
 async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) -> Written:
     """Enter a consenting, eligible subject into the trial."""
@@ -132,14 +142,11 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
     status_code=201,
     name="randomizeSubject",
     responses=problem_responses(
-        UNKNOWN_SUBJECT,
+        *OF_A_SUBJECT,
         domain.ALREADY_RANDOMIZED,
         domain.NOT_ENROLLED,
         domain.ALLOCATION_LIST_DIFFERS,
         SCHEME_REVEALED,
-        WITHDRAWN,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
     ),
 )
 async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteStaff) -> AllocatedArm:
@@ -155,12 +162,46 @@ async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteS
     "/subjects/{subject}/withdrawal",
     status_code=201,
     name="withdrawSubject",
-    responses=problem_responses(UNKNOWN_SUBJECT, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT),
+    responses=problem_responses(*OF_A_SUBJECT),
 )
 async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff) -> Written:
     """Record that the subject leaves the treatment or the study. Nothing that was recorded is removed."""
     call.require_subject(subject)
     outcome = await call.handle(domain.withdrawal(call.runtime.protocol), WithdrawSubject.about(body, subject=subject))
+    return Written(subject=subject, position=outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/loss-to-follow-up",
+    status_code=201,
+    name="loseSubject",
+    responses=problem_responses(
+        *OF_A_SUBJECT,
+        NOT_RANDOMIZED,
+        follow_up.LOST,
+        follow_up.COMPLETED,
+        follow_up.DIED,
+        follow_up.LAST_CONTACT_IMPLAUSIBLE,
+    ),
+)
+async def lose_subject(subject: SubjectId, body: LossToFollowUp, call: SiteStaff) -> Written:
+    """Record that the subject can no longer be reached. Contact again takes it back."""
+    call.require_subject(subject)
+    rules = follow_up.loss_to_follow_up(call.runtime.protocol)
+    outcome = await call.handle(rules, LoseSubject.about(body, subject=subject))
+    return Written(subject=subject, position=outcome.position)
+
+
+@router.post(
+    "/subjects/{subject}/contact",
+    status_code=201,
+    name="regainContact",
+    responses=problem_responses(*OF_A_SUBJECT, follow_up.NOT_LOST),
+)
+async def regain_contact(subject: SubjectId, body: Contact, call: SiteStaff) -> Written:
+    """Record that a subject who was lost to follow-up was reached again, and is followed as before."""
+    call.require_subject(subject)
+    outcome = await call.handle(follow_up.contact(call.runtime.protocol), RegainContact.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -185,10 +226,10 @@ async def list_subjects(
 
 @router.get("/subjects/{subject}", name="getSubject", responses=problem_responses(UNKNOWN_SUBJECT))
 async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
-    """Where one subject stands."""
+    """Where one subject stands, each version that it consented to, and what was wrong with its allocation."""
     call.require_subject(subject)
     async with call.read(PROJECTION) as session:
-        return SubjectDetail.of(await subject_of(session, subject))
+        return await detail_of(session, subject)
 
 
 @router.get(
@@ -205,14 +246,16 @@ async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
     media = require_preferred(request, "application/json", flow_chart.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
-    flow = consort_flow(subjects, call.runtime.protocol.arm_codes)
+        errors = await errors_at(session, call.actor.sites)
+    flow = consort_flow(subjects, call.runtime.protocol.arm_codes, errors)
     call.response.headers["Vary"] = "Accept"
     if media != flow_chart.MEDIA_TYPE:
         return flow
     return Response(flow_chart.draw(flow), media_type=media, headers=dict(call.response.headers))
 
 
-router.include_router(scheme_api.router)
+router.include_router(api_allocation_errors.router)
+router.include_router(api_schemes.router)
 
 SERVICE = Service(
     name="randomization",

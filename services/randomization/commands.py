@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from services.randomization.eligibility import Findings
-from services.randomization.events import ArmShare
+from services.randomization.events import ArmShare, ErrorCause
 from shared.decision import Command
 from shared.protocol.language import ArmCode, Code, SiteId, SubjectId, Text, Whole
+
+
+class AboutSubject(Command):
+    """The base of every command about one subject, whom the address names."""
+
+    subject: SubjectId
 
 
 class Screening(Command):
@@ -27,26 +34,30 @@ class ScreenSubject(Screening):
     """Give a person the site's next screening number."""
 
 
+class Rescreening(Command):
+    """Another screening of a person who failed it; there is nothing to say of it but when it was."""
+
+
+class RescreenSubject(Rescreening, AboutSubject):
+    """Give the person who failed screening as this subject the site's next screening number."""
+
+
 class Consent(Command):
     """The version of the consent form that was signed."""
 
     version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\- ]+$")]
 
 
-class ObtainConsent(Consent):
+class ObtainConsent(Consent, AboutSubject):
     """Record that the subject signed the consent form."""
-
-    subject: SubjectId
 
 
 class Eligibility(Command, Findings):
     """What screening found."""
 
 
-class AssessEligibility(Eligibility):
+class AssessEligibility(Eligibility, AboutSubject):
     """Check the findings of screening against the protocol's criteria."""
-
-    subject: SubjectId
 
     def findings(self) -> Findings:
         """The findings alone, as they are recorded."""
@@ -57,20 +68,16 @@ class Enrolment(Command):
     """Entry into the trial; there is nothing to say of it but when it was."""
 
 
-class EnrolSubject(Enrolment):
+class EnrolSubject(Enrolment, AboutSubject):
     """Enter a consenting, eligible subject into the trial."""
-
-    subject: SubjectId
 
 
 class Randomization(Command):
     """Allocation to an arm; nobody says which, and so there is nothing to say of it but when it was."""
 
 
-class RandomizeSubject(Randomization):
+class RandomizeSubject(Randomization, AboutSubject):
     """Allocate the subject to an arm."""
-
-    subject: SubjectId
 
 
 class Withdrawal(Command):
@@ -80,10 +87,8 @@ class Withdrawal(Command):
     reason: Text
 
 
-class WithdrawSubject(Withdrawal):
+class WithdrawSubject(Withdrawal, AboutSubject):
     """Record that the subject left the treatment or the study."""
-
-    subject: SubjectId
 
 
 class Scheme(Command):
@@ -127,3 +132,74 @@ class RevealSeed(Reveal):
     seed: str
     nonce: str
     block_sizes: tuple[int, ...]
+
+
+class LossToFollowUp(Command):
+    """How it came that the site can no longer reach the subject."""
+
+    last_contact_on: Annotated[date | None, Field(description="The last day on which the subject was reached.")] = None
+    reason: Annotated[Text, Field(description="What was tried.")]
+
+
+class LoseSubject(LossToFollowUp, AboutSubject):
+    """Record that the subject is lost to follow-up."""
+
+
+class Contact(Command):
+    """How the subject was reached again."""
+
+    reason: Text
+
+
+class RegainContact(Contact, AboutSubject):
+    """Record that the subject, who was lost to follow-up, was reached again."""
+
+
+class ErroneousAllocation(Command):
+    """What every error of an allocation is recorded with."""
+
+    reason: Annotated[Text, Field(description="What happened, and how it was found.")]
+    counted_in_balance: Annotated[
+        StrictBool,
+        Field(description="Whether a method that balances over those allocated before goes on counting the subject."),
+    ] = True
+
+
+class ErroneousRandomization(ErroneousAllocation):
+    """Why the subject should not have been randomized."""
+
+    cause: ErrorCause
+
+
+class MarkRandomizationInError(ErroneousRandomization, AboutSubject):
+    """Record that the subject was randomized and should not have been."""
+
+
+class StratumCorrection(ErroneousAllocation):
+    """The level of the stratification factor that the subject truly has."""
+
+    diagnosis: Annotated[Literal["RA", "RARS"], Field(description="By WHO 2008.")]
+
+
+class CorrectStratum(StratumCorrection, AboutSubject):
+    """Record the stratum that the subject truly belongs to, beside the one that was used."""
+
+
+class WrongTreatment(ErroneousAllocation):
+    """The treatment that was given in place of the allocated one."""
+
+    received: Annotated[ArmCode, Field(description="The arm whose treatment it is.")]
+
+
+class RecordWrongTreatment(WrongTreatment, AboutSubject):
+    """Record that the subject was given the treatment of another arm."""
+
+
+class DuplicateRandomization(ErroneousAllocation):
+    """The subject of the same site that is the same person and was randomized first."""
+
+    duplicate_of: SubjectId
+
+
+class MarkRandomizedTwice(DuplicateRandomization, AboutSubject):
+    """Record that the subject is a person who had been randomized before under another number."""

@@ -1,22 +1,22 @@
-"""The rules of the way into the trial: screening → consent → eligibility → enrolment → randomization, and out of it.
+"""The rules of the way into the trial: consent → eligibility → enrolment → randomization, and out of it.
 
 Pure functions: nothing here reads a clock, draws a number or touches a database. What the rules know of a subject, and
-what bars any of them, stands in `subject`. A step needs the one before it on record, and no order of their days: sites
-date what they enter late in part only, and consent is normally signed before there is a screening number.
+what bars any of them, stands in `subject`. The numbers of screening stand in `screening`, the loss of a subject in
+`follow_up`, and what was wrong with an allocation in `allocation_errors`. A step needs the one before it on record, and
+no order of their days: sites date what they enter late in part only, and consent is normally signed before there is a
+screening number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from services.randomization.commands import (
     AssessEligibility,
     EnrolSubject,
     ObtainConsent,
     RandomizeSubject,
-    ScreenSubject,
     WithdrawSubject,
 )
 from services.randomization.eligibility import assess
@@ -24,15 +24,13 @@ from services.randomization.events import (
     EligibilityAssessed,
     InformedConsentObtained,
     RandomizationSchemeSealed,
-    Sex,
     SubjectEnrolled,
     SubjectRandomized,
-    SubjectScreened,
     SubjectWithdrawn,
 )
 from services.randomization.scheme import ABOUT_SCHEMES, SCHEME_REVEALED, Schemes, Secret, listed, stratum_under
 from services.randomization.scheme import evolve as evolve_schemes
-from services.randomization.subject import Subject, evolve, require_active, subject_query
+from services.randomization.subject import Subject, evolve, require_active, subject_decider, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -41,10 +39,6 @@ from shared.problems import REASON_REQUIRED, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Protocol
 from shared.protocol.language import site_of
 
-SITE_FULL = refusal("screening-numbers-exhausted", 409, "The site has no screening number left.")
-BIRTH_YEAR_IMPLAUSIBLE = refusal(
-    "birth-year-implausible", 422, "A person is born before being screened, and not longer ago than people live."
-)
 NOT_CONSENTED = refusal("not-consented", 409, "The subject has not given informed consent.")
 NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found eligible.")
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
@@ -53,72 +47,6 @@ ALREADY_RANDOMIZED = refusal("subject-already-randomized", 409, "The subject has
 ALLOCATION_LIST_DIFFERS = refusal(
     "allocation-list-differs", 409, "The scheme's list is not the one that earlier allocations were made by."
 )
-
-LAST_SCREENING_NUMBER = 999
-"""Subject ids are SITE-NNN."""
-
-LIFETIME_YEARS_MAX = 120
-"""No older, a year is a slip of the pen. Whom the trial takes, the protocol's criteria say."""
-
-_SEX: dict[str, Sex] = {
-    "F": "F",
-    "M": "M",
-    "U": "U",
-    "UNDIFFERENTIATED": "UNDIFFERENTIATED",
-    # the FHIR words (AdministrativeGender)
-    "female": "F",
-    "male": "M",
-    "unknown": "U",
-    "other": "UNDIFFERENTIATED",
-}
-
-A = TypeVar("A", ObtainConsent, AssessEligibility, EnrolSubject, WithdrawSubject)
-
-
-# Screening numbers: one site at a time.
-
-
-def _screening_boundary(command: ScreenSubject) -> Query:
-    return Query((QueryItem(types=(SubjectScreened.name,), tags=(f"site:{command.site}",)),))
-
-
-def _last_number(number: int, recorded: Recorded) -> int:
-    match recorded.event:
-        case SubjectScreened(subject=subject):
-            return max(number, int(subject.removeprefix(f"{site_of(subject)}-")))
-        case _:
-            return number
-
-
-def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequence[Event]:
-    """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification).
-
-    Raises BIRTH_YEAR_IMPLAUSIBLE for an age that no person can have.
-    """
-    require_since_start(protocol, command.site, command.at)
-    year = protocol.civil_date(command.at, command.site).year
-    if not year - LIFETIME_YEARS_MAX <= command.birth_year <= year:
-        raise BIRTH_YEAR_IMPLAUSIBLE(earliest=year - LIFETIME_YEARS_MAX, latest=year)
-    if last_number >= LAST_SCREENING_NUMBER:
-        raise SITE_FULL(site=command.site)
-    return [
-        SubjectScreened(
-            subject=f"{command.site}-{last_number + 1:03d}",
-            site=command.site,
-            birth_year=command.birth_year,
-            sex=_SEX[command.sex],
-        )
-    ]
-
-
-def screening(protocol: Protocol) -> Decider[ScreenSubject, int]:
-    """The rules of screening under a protocol."""
-    return Decider(
-        boundary=_screening_boundary,
-        initial=lambda _: 0,
-        evolve=_last_number,
-        decide=lambda command, last_number: screen(protocol, command, last_number),
-    )
 
 
 # The subject: one person's way into the trial.
@@ -180,40 +108,24 @@ def withdraw(command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
     return [SubjectWithdrawn(subject=command.subject, site=site_of(command.subject), scope=command.scope)]
 
 
-def _subject_decider(protocol: Protocol, rule: Callable[[A, Subject], Sequence[Event]]) -> Decider[A, Subject]:
-    """A rule about one subject, whom nothing of the trial happens to before the study's start."""
-
-    def decide(command: A, subject: Subject) -> Sequence[Event]:
-        events = rule(command, subject)
-        require_since_start(protocol, site_of(command.subject), command.at)
-        return events
-
-    return Decider(
-        boundary=lambda command: subject_query(command.subject),
-        initial=lambda _: Subject(),
-        evolve=evolve,
-        decide=decide,
-    )
-
-
 def consent(protocol: Protocol) -> Decider[ObtainConsent, Subject]:
     """The rules of informed consent under a protocol."""
-    return _subject_decider(protocol, obtain_consent)
+    return subject_decider(protocol, obtain_consent)
 
 
 def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
     """The rules of assessment under a protocol."""
-    return _subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
+    return subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
 
 
 def enrolment(protocol: Protocol) -> Decider[EnrolSubject, Subject]:
     """The rules of enrolment under a protocol."""
-    return _subject_decider(protocol, enrol)
+    return subject_decider(protocol, enrol)
 
 
 def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
     """The rules of withdrawal under a protocol."""
-    return _subject_decider(protocol, withdraw)
+    return subject_decider(protocol, withdraw)
 
 
 # Allocation: the subject, the schemes, and the slots that each stratum has used.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +14,9 @@ from shared.protocol.language import ArmCode, SiteId, SubjectId
 Sex = Literal["F", "M", "U", "UNDIFFERENTIATED"]
 """CDISC controlled terminology for SEX."""
 
+ErrorCause = Literal["ineligible", "consent-invalid", "unintended", "other"]
+"""Why a subject should not have been randomized. `unintended`: nobody meant to randomize this person, or not yet."""
+
 
 class SubjectScreened(Event, name="subject-screened", version=1, tags=("subject", "site")):
     """A person entered screening under a coded number, which is never used again."""
@@ -21,6 +25,18 @@ class SubjectScreened(Event, name="subject-screened", version=1, tags=("subject"
     site: SiteId
     birth_year: int
     sex: Sex
+
+
+class SubjectRescreened(Event, name="subject-rescreened", version=1, tags=("subject", "site")):
+    """A person who had failed screening as `rescreening_of` was screened again under the number `subject`."""
+
+    subject: SubjectId
+    site: SiteId
+    rescreening_of: SubjectId
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the new number, and the earlier number too: it stands in the trail of both."""
+        return (*super().tags(), f"subject:{self.rescreening_of}")
 
 
 class InformedConsentObtained(Event, name="informed-consent-obtained", version=1, tags=("subject", "site")):
@@ -104,3 +120,68 @@ class RandomizationSeedRevealed(Event, name="randomization-seed-revealed", versi
     seed: str
     nonce: str
     block_sizes: tuple[int, ...]
+
+
+class SubjectLostToFollowUp(Event, name="subject-lost-to-follow-up", version=1, tags=("subject", "site")):
+    """The site can no longer reach the subject, whose end in the study is not known (CDISC NCOMPLT)."""
+
+    subject: SubjectId
+    site: SiteId
+    last_contact_on: date | None
+
+
+class ContactRegained(Event, name="contact-regained", version=1, tags=("subject", "site")):
+    """The site has reached a subject again that was lost to follow-up, and follow-up goes on."""
+
+    subject: SubjectId
+    site: SiteId
+
+
+# Errors of allocation. They are documented and never undone: the allocation stands, and its slot stays used (Yelland
+# et al. 2015). `counted_in_balance` tells a method that balances over those allocated before, such as minimization,
+# whether it goes on counting the subject; a list of permuted blocks does not ask.
+
+
+class RandomizationMarkedInError(Event, name="randomization-marked-in-error", version=1, tags=("subject", "site")):
+    """The subject should not have been randomized. It stays in the trial and in its arm (intention to treat)."""
+
+    subject: SubjectId
+    site: SiteId
+    cause: ErrorCause
+    counted_in_balance: bool
+
+
+class StratumCorrected(Event, name="stratum-corrected", version=1, tags=("subject", "site")):
+    """The subject was randomized in `stratum` and truly belongs to `stratum_corrected`, which analyses use.
+
+    Where it is counted in balance, it counts at the corrected levels.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    stratum: str
+    stratum_corrected: str
+    counted_in_balance: bool
+
+
+class WrongTreatmentGiven(Event, name="wrong-treatment-given", version=1, tags=("subject", "site")):
+    """The subject belongs to `arm` and was given the treatment of the arm `received`."""
+
+    subject: SubjectId
+    site: SiteId
+    arm: ArmCode
+    received: ArmCode
+    counted_in_balance: bool
+
+
+class SubjectRandomizedTwice(Event, name="subject-randomized-twice", version=1, tags=("subject", "site")):
+    """One person was randomized under two numbers: the first, `duplicate_of`, is kept; the later one is disregarded."""
+
+    subject: SubjectId
+    site: SiteId
+    duplicate_of: SubjectId
+    counted_in_balance: bool
+
+    def tags(self) -> tuple[str, ...]:
+        """Those of the later subject, and the first subject too: it stands in the trail of both."""
+        return (*super().tags(), f"subject:{self.duplicate_of}")

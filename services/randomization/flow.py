@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from services.randomization.answers import ArmFlow, Flow
-from services.randomization.projections import Subject
+from services.randomization.projections import AllocationError, Subject
 
 
-def consort_flow(subjects: Collection[Subject], arms: Collection[str]) -> Flow:
-    """The flow of some subjects. A subject that failed several criteria counts once, under the first."""
+def consort_flow(
+    subjects: Collection[Subject], arms: Collection[str], errors: Collection[AllocationError] = ()
+) -> Flow:
+    """The flow of some subjects, and the errors of their allocation.
+
+    A subject that failed several criteria counts once, under the first. Who was randomized stays so whatever error is
+    found of it (intention to treat).
+    """
+    erroneous = {(error.subject, error.error) for error in errors}
     excluded: dict[str, int] = {}
     for subject in subjects:
         if subject.arm is None and (reason := _exclusion(subject)) is not None:
             excluded[reason] = excluded.get(reason, 0) + 1
     return Flow(
         assessed=len(subjects),
+        rescreened=sum(subject.rescreening_of is not None for subject in subjects),
         excluded=excluded,
         randomized=sum(subject.arm is not None for subject in subjects),
-        arms={arm: _arm_flow([subject for subject in subjects if subject.arm == arm]) for arm in arms},
+        arms={arm: _arm_flow([subject for subject in subjects if subject.arm == arm], erroneous) for arm in arms},
     )
 
 
@@ -31,7 +40,8 @@ def _exclusion(subject: Subject) -> str | None:
     return None
 
 
-def _arm_flow(subjects: Collection[Subject]) -> ArmFlow:
+def _arm_flow(subjects: Collection[Subject], erroneous: Collection[tuple[str, str]]) -> ArmFlow:
+    ids = {subject.id for subject in subjects}
     received = sum(subject.treated_at is not None for subject in subjects)
     return ArmFlow(
         allocated=len(subjects),
@@ -43,5 +53,7 @@ def _arm_flow(subjects: Collection[Subject]) -> ArmFlow:
             or subject.status == "died"
             for subject in subjects
         ),
-        analysed=sum(subject.evaluated_at is not None for subject in subjects),
+        lost_to_follow_up=sum(subject.status == "lost" for subject in subjects),
+        analysed=sum(subject.evaluated_at is not None and subject.duplicate_of is None for subject in subjects),
+        errors=dict(sorted(Counter(error for subject, error in erroneous if subject in ids).items())),
     )

@@ -81,7 +81,7 @@ def _column(arm: str, counts: ArmFlow) -> list[list[str]]:
             f"  received it (n = {counts.received})",
             f"  did not receive it (n = {counts.not_received})",
         ],
-        [f"Discontinued (n = {counts.discontinued})"],
+        [f"Lost to follow-up (n = {counts.lost_to_follow_up})", f"Discontinued (n = {counts.discontinued})"],
         [f"Analysed (n = {counts.analysed})"],
     ]
 

@@ -1,21 +1,28 @@
-"""The read model of this service: one row a subject, from which lists, details and the CONSORT flow are answered."""
+"""The read model of this service: one row a subject, a consent and an error of allocation."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, Computed, DateTime, MetaData, Text
+from sqlalchemy import BigInteger, Column, Computed, DateTime, MetaData, Text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
 from services.randomization.events import (
+    ContactRegained,
     EligibilityAssessed,
     InformedConsentObtained,
+    RandomizationMarkedInError,
+    StratumCorrected,
     SubjectEnrolled,
+    SubjectLostToFollowUp,
     SubjectRandomized,
+    SubjectRandomizedTwice,
+    SubjectRescreened,
     SubjectScreened,
     SubjectWithdrawn,
+    WrongTreatmentGiven,
 )
 from services.visits.events import AdverseEventReported, CiclosporinDosed, ProductInfused, SubjectEvaluated
 from shared.events import Recorded
@@ -37,6 +44,7 @@ STATUS = """CASE
   WHEN died_at <= coalesce(least(withdrawn_from_study_at, completed_at), died_at) THEN 'died'
   WHEN withdrawn_from_study_at IS NOT NULL THEN 'withdrawn'
   WHEN completed_at IS NOT NULL THEN 'completed'
+  WHEN lost_to_follow_up_at IS NOT NULL THEN 'lost'
   WHEN treated_at IS NOT NULL THEN 'on-treatment'
   WHEN randomized_at IS NOT NULL THEN 'randomized'
   WHEN enrolled_at IS NOT NULL THEN 'enrolled'
@@ -63,10 +71,14 @@ class Subject(ReadModel, table=True):
     status: str | None = Field(default=None, sa_column=Column(Text, Computed(STATUS, persisted=True), index=True))
     eligible: bool | None = None
     stratum: str | None = None
+    stratum_corrected: str | None = None
     failed_criteria: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False))
     arm: str | None = Field(default=None, index=True)
     randomization_number: str | None = None
+    duplicate_of: str | None = Field(default=None, index=True)
     consent_version: str | None = None
+    rescreening_of: str | None = None
+    rescreened_as: str | None = None
     screened_at: datetime = Field(sa_type=DateTime(timezone=True))
     consented_at: datetime | None = _instant()
     assessed_at: datetime | None = _instant()
@@ -78,12 +90,45 @@ class Subject(ReadModel, table=True):
     died_at: datetime | None = _instant()
     withdrawn_from_treatment_at: datetime | None = _instant()
     withdrawn_from_study_at: datetime | None = _instant()
+    lost_to_follow_up_at: datetime | None = _instant()
+    last_contact_on: date | None = None
+
+
+class Consent(ReadModel, table=True):
+    """A version of the consent form that a subject signed."""
+
+    __tablename__ = "consent"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    version: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+
+
+class AllocationError(ReadModel, table=True):
+    """An error of a subject's allocation; of the members that only one kind of error has, the others are empty."""
+
+    __tablename__ = "allocation_error"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    site: str = Field(index=True)
+    error: str
+    reason: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    counted_in_balance: bool
+    cause: str | None = None
+    stratum: str | None = None
+    stratum_corrected: str | None = None
+    received: str | None = None
+    duplicate_of: str | None = None
 
 
 def apply(rows: Rows, recorded: Recorded) -> None:
-    """Change the row of the subject that an event is about."""
+    """Change the row of the subject that an event is about, and add one for a consent or an error."""
     _apply_entry(rows, recorded)
     _apply_course(rows, recorded)
+    _apply_errors(rows, recorded)
 
 
 def _apply_entry(rows: Rows, recorded: Recorded) -> None:
@@ -92,7 +137,11 @@ def _apply_entry(rows: Rows, recorded: Recorded) -> None:
     match recorded.event:
         case SubjectScreened(subject=subject, site=site, birth_year=birth_year, sex=sex):
             rows.put(Subject, id=subject, site=site, birth_year=birth_year, sex=sex, screened_at=at)
+        case SubjectRescreened(subject=subject, rescreening_of=earlier):
+            rows.change(Subject, subject, rescreening_of=earlier)
+            rows.change(Subject, earlier, rescreened_as=subject)
         case InformedConsentObtained(subject=subject, consent_version=version):
+            rows.put(Consent, position=recorded.position, subject=subject, version=version, at=at)
             rows.change(Subject, subject, consented_at=at, consent_version=version)
         case EligibilityAssessed(subject=subject, eligible=eligible, stratum=stratum, failed_criteria=failed):
             rows.change(
@@ -117,6 +166,10 @@ def _apply_course(rows: Rows, recorded: Recorded) -> None:
             rows.change(Subject, subject, withdrawn_from_treatment_at=at)
         case SubjectWithdrawn(subject=subject):
             rows.change(Subject, subject, withdrawn_from_study_at=at)
+        case SubjectLostToFollowUp(subject=subject, last_contact_on=last):
+            rows.change(Subject, subject, lost_to_follow_up_at=at, last_contact_on=last)
+        case ContactRegained(subject=subject):
+            rows.change(Subject, subject, lost_to_follow_up_at=None, last_contact_on=None)
         case ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
             rows.first(Subject, subject, treated_at=at)
         case SubjectEvaluated(subject=subject, final=final):
@@ -125,16 +178,43 @@ def _apply_course(rows: Rows, recorded: Recorded) -> None:
             rows.first(Subject, subject, died_at=at)
 
 
+def _apply_errors(rows: Rows, recorded: Recorded) -> None:
+    """What was wrong with the subject's allocation, which stands."""
+    match recorded.event:
+        case RandomizationMarkedInError():
+            error = "randomized-in-error"
+        case StratumCorrected(subject=subject, stratum_corrected=stratum):
+            error = "wrong-stratum"
+            rows.change(Subject, subject, stratum_corrected=stratum)
+        case WrongTreatmentGiven():
+            error = "wrong-treatment"
+        case SubjectRandomizedTwice(subject=subject, duplicate_of=first):
+            error = "randomized-twice"
+            rows.change(Subject, subject, duplicate_of=first)
+        case _:
+            return
+    found = recorded.event.model_dump(exclude={"arm"})
+    reason = recorded.document["reason"]
+    rows.put(AllocationError, position=recorded.position, error=error, reason=reason, at=recorded.occurred_at, **found)
+
+
 PROJECTION = Projection(
     name="randomization",
     metadata=ReadModel.metadata,
     events=(
         SubjectScreened,
+        SubjectRescreened,
         InformedConsentObtained,
         EligibilityAssessed,
         SubjectEnrolled,
         SubjectRandomized,
         SubjectWithdrawn,
+        SubjectLostToFollowUp,
+        ContactRegained,
+        RandomizationMarkedInError,
+        StratumCorrected,
+        WrongTreatmentGiven,
+        SubjectRandomizedTwice,
         ProductInfused,
         CiclosporinDosed,
         SubjectEvaluated,

@@ -1,4 +1,4 @@
-"""What is asked of the read model: one subject, a page of them, or all that the CONSORT flow counts."""
+"""What is asked of the read model: one subject and its record, a page of them, or all that the CONSORT flow counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Collection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.randomization.projections import Subject
+from services.randomization.answers import SubjectDetail
+from services.randomization.projections import AllocationError, Consent, Subject
 from shared.problems import UNKNOWN_SUBJECT
 
 
@@ -17,6 +18,28 @@ async def subject_of(session: AsyncSession, subject: str) -> Subject:
     if row is None:
         raise UNKNOWN_SUBJECT()
     return row
+
+
+async def detail_of(session: AsyncSession, subject: str) -> SubjectDetail:
+    """Where a subject stands, its consents and the errors of its allocation. Raises UNKNOWN_SUBJECT."""
+    row = await subject_of(session, subject)
+    consents = select(Consent).where(Consent.subject == subject).order_by(col(Consent.position))
+    errors = select(AllocationError).where(AllocationError.subject == subject).order_by(col(AllocationError.position))
+    duplicates = select(Subject.id).where(Subject.duplicate_of == subject).order_by(col(Subject.id))
+    return SubjectDetail.of_record(
+        row,
+        consents=(await session.exec(consents)).all(),
+        errors=(await session.exec(errors)).all(),
+        duplicates=(await session.exec(duplicates)).all(),
+    )
+
+
+async def errors_at(session: AsyncSession, sites: Collection[str] | None) -> list[AllocationError]:
+    """The errors of allocation at some sites (None: at all), in the order of their recording."""
+    question = select(AllocationError).order_by(col(AllocationError.position))
+    if sites is not None:
+        question = question.where(col(AllocationError.site).in_(sites))
+    return list((await session.exec(question)).all())
 
 
 async def subjects_at(session: AsyncSession, sites: Collection[str] | None) -> list[Subject]:

@@ -41,7 +41,7 @@ from services.visits.events import AdverseEventReported, ProductInfused, Subject
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import CURSOR, arm_of, calendar_of, due_at_site, subject_in_log
-from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT, require_randomized
+from services.visits.subject import OTHER_TREATMENT, require_randomized
 from shared.answers import Written
 from shared.call import Call, Reader, SiteStaff, may_write
 from shared.chronology import OUT_OF_ORDER
@@ -49,6 +49,7 @@ from shared.decision import CLOCK_SKEW_MAX
 from shared.identity import Role
 from shared.problems import (
     IN_FUTURE,
+    NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
     WITHDRAWN,

@@ -18,7 +18,6 @@ from services.visits.events import (
 from services.visits.evidence import Count, Transfusion
 from services.visits.response import Assessment, assess
 from services.visits.subject import (
-    NOT_RANDOMIZED,
     Subject,
     day_0_of,
     policy_decider,
@@ -27,7 +26,7 @@ from services.visits.subject import (
 )
 from shared.decision import Decider
 from shared.events import Event
-from shared.problems import REASON_REQUIRED, refusal
+from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, refusal
 from shared.protocol import Protocol
 from shared.protocol.language import site_of
 

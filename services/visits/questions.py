@@ -14,10 +14,10 @@ from services.visits.answers import DueItem, DueList
 from services.visits.calendar import Calendar
 from services.visits.projections import Collected, Performed
 from services.visits.projections import Subject as SubjectRow
-from services.visits.subject import NOT_RANDOMIZED, Subject, evolve, subject_query
+from services.visits.subject import Subject, evolve, subject_query
 from shared.call import LOG_POSITION, Call
 from shared.events import decode
-from shared.problems import NOT_YET_PROJECTED, UNKNOWN_SUBJECT
+from shared.problems import NOT_RANDOMIZED, NOT_YET_PROJECTED, UNKNOWN_SUBJECT
 from shared.protocol import Protocol
 
 SUBJECTS_AT_ONCE = 50

@@ -33,11 +33,10 @@ from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
-from shared.problems import UNKNOWN_SUBJECT, WITHDRAWN, refusal
+from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, refusal
 from shared.protocol import Anchor, Protocol
 from shared.protocol.language import site_of
 
-NOT_RANDOMIZED = refusal("not-randomized", 409, "The subject has not been randomized.")
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
 
 FIRST, SECOND = 1, 2

@@ -63,6 +63,14 @@ async def screened(client: httpx.AsyncClient, site: str, occurred_at: str | None
     return str(answer["subject"])
 
 
+async def screen_failed(client: httpx.AsyncClient, site: str) -> str:
+    """A subject that failed a criterion."""
+    subject = await screened(client, site)
+    await post(client, f"/randomization/subjects/{subject}/consent", {"version": "1.0"})
+    await post(client, f"/randomization/subjects/{subject}/eligibility", ELIGIBLE | {"ecog": 4})
+    return subject
+
+
 async def enrolled(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
     """A subject that is ready to be randomized."""
     subject = await screened(client, site, occurred_at)
@@ -116,14 +124,37 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     [quarantined] = await quarantined_at(staff, site, position_of(answer))
     meaning = {"reason": "HB1 is none of the trial's", "mapping": {"codes": {"HB1": None}}}
     await post(staff, f"/labs/quarantine/{quarantined['id']}/release", meaning)
+    other = await randomized(staff, site)
+    await every_allocation_error(staff, subject, duplicate=other)
+    await post(staff, f"/randomization/subjects/{other}/consent", {"version": "2.0"})
+    await post(staff, f"/randomization/subjects/{other}/loss-to-follow-up", {"reason": "no answer"})
+    await post(staff, f"/randomization/subjects/{other}/contact", {"reason": "the subject called"})
     for scope in ("treatment", "study"):
         await post(
             staff, f"/randomization/subjects/{subject}/withdrawal", {"scope": scope, "reason": "the subject's wish"}
         )
 
-    failed = await screened(staff, site)
-    await post(staff, f"/randomization/subjects/{failed}/consent", {"version": "1.0"})
-    await post(staff, f"/randomization/subjects/{failed}/eligibility", ELIGIBLE | {"ecog": 4})
+    failed = await screen_failed(staff, site)
+    await post(staff, f"/randomization/subjects/{failed}/rescreening", {})
+
+
+async def every_allocation_error(client: httpx.AsyncClient, subject: str, duplicate: str) -> int:
+    """Every error that an allocation may have, and a later one of the same person; the position of the last."""
+    why = {"reason": "found by the monitor"}
+    received = {"MSC": "CSA", "CSA": "MSC"}[await arm_of(client, subject)]
+    path = f"/randomization/subjects/{subject}"
+    await post(client, f"{path}/randomization-error", why | {"cause": "ineligible"})
+    await post(client, f"{path}/stratum-correction", why | {"diagnosis": "RARS"})
+    await post(client, f"{path}/wrong-treatment", why | {"received": received})
+    body = why | {"duplicate_of": subject, "counted_in_balance": False}
+    answer = await post(client, f"/randomization/subjects/{duplicate}/duplicate-randomization", body)
+    return int(answer["position"])
+
+
+async def arm_of(client: httpx.AsyncClient, subject: str) -> str:
+    """The arm that the trail says the subject was allocated to."""
+    [allocated] = await trail(client, subject, "subject-randomized")
+    return str(allocated["data"]["arm"])
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")

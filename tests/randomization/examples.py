@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,7 @@ from services.randomization.events import (
     SubjectScreened,
 )
 from services.randomization.scheme import Schemes, Secret, committed, default_scheme, seal
+from services.visits.events import AdverseEventReported, SubjectEvaluated
 from shared.protocol import load_protocol
 
 FINDINGS: dict[str, Any] = {
@@ -102,4 +104,44 @@ def sealed(
 def revealed(scheme: int = 1, secret: Secret = SECRET) -> RandomizationSeedRevealed:
     return RandomizationSeedRevealed(
         scheme=scheme, seed=secret.seed.hex(), nonce=secret.nonce.hex(), block_sizes=secret.block_sizes
+    )
+
+
+def evaluated(subject: str = "01-001", *, final: bool) -> SubjectEvaluated:
+    """An evaluation, of the last timepoint or of one before it."""
+    return SubjectEvaluated(
+        subject=subject,
+        site=subject[:2],
+        timepoint="M12" if final else "M3",
+        rule_set="iwg-2006",
+        lineages={},
+        grounds={},
+        progression=False,
+        findings=(),
+        response="SD",
+        inputs=(),
+        final=final,
+    )
+
+
+def fatal_event(subject: str = "01-001") -> AdverseEventReported:
+    """An adverse event that the subject died of."""
+    return AdverseEventReported(
+        subject=subject,
+        site=subject[:2],
+        term="Sepsis",
+        grade=5,
+        serious=True,
+        seriousness_criteria=("death",),
+        related=False,
+        expected=False,
+        infusion_reaction=False,
+        fatal=True,
+        onset_on=None,
+        outcome="fatal",
+        action_taken=None,
+        aware_at=datetime(2026, 1, 1, tzinfo=UTC),
+        sponsor_by=None,
+        authority_on=None,
+        follow_up_on=None,
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.randomization import domain
+from services.randomization import domain, screening
 from services.randomization.allocation import arms
 from services.randomization.commands import (
     EnrolSubject,
@@ -37,7 +37,7 @@ from tests.scenario import DAY_0, At, given
 PROTOCOL = load_protocol()
 SEED = SECRET.seed
 SCHEME = sealed()
-SCREENING = domain.screening(PROTOCOL)
+SCREENING = screening.screening(PROTOCOL)
 CONSENTING = domain.consent(PROTOCOL)
 ELIGIBILITY = domain.eligibility(PROTOCOL)
 ENROLMENT = domain.enrolment(PROTOCOL)
@@ -51,25 +51,6 @@ ENROL = EnrolSubject(subject=S)
 RANDOMIZE = RandomizeSubject(subject=S)
 LEAVE_STUDY = WithdrawSubject(subject=S, scope="study", reason="moved away")
 LEAVE_TREATMENT = WithdrawSubject(subject=S, scope="treatment", reason="nausea")
-
-
-def test_the_first_person_screened_at_a_site_is_number_001() -> None:
-    given().when(SCREENING, SCREEN).records(screened("01-001"))
-
-
-def test_screening_numbers_go_on_from_the_sites_last() -> None:
-    given(screened("01-001"), screened("01-002"), screened("02-009")).when(SCREENING, SCREEN).records(
-        screened("01-003")
-    )
-
-
-def test_a_site_has_999_screening_numbers() -> None:
-    given(screened("01-999")).when(SCREENING, SCREEN).rejects(domain.SITE_FULL, site="01")
-
-
-def test_the_fhir_word_for_a_sex_is_recorded_as_the_cdisc_code() -> None:
-    command = ScreenSubject(site="01", birth_year=1960, sex="female")
-    given().when(SCREENING, command).records(screened("01-001"))
 
 
 def test_a_screened_subject_consents() -> None:
@@ -194,25 +175,6 @@ def test_a_subject_that_is_not_eligible_is_not_enrolled() -> None:
 
 
 # Dates. What is impossible in itself is refused; how the steps of a subject fit each other is not asked.
-
-
-@pytest.mark.parametrize(("birth_year", "is_plausible"), [(1905, False), (1906, True), (2026, True), (2027, False)])
-def test_a_person_is_born_before_being_screened_and_not_longer_ago_than_people_live(
-    birth_year: int, is_plausible: bool
-) -> None:
-    result = given().when(SCREENING, SCREEN.model_copy(update={"birth_year": birth_year}))
-    if is_plausible:
-        result.records(screened(birth_year=birth_year))
-    else:
-        result.rejects(domain.BIRTH_YEAR_IMPLAUSIBLE, earliest=1906, latest=2026)
-
-
-def test_the_year_of_screening_is_that_of_the_site() -> None:
-    new_years_eve = datetime(2025, 12, 31, 16, 0, tzinfo=UTC)  # midnight at the site
-    command = SCREEN.model_copy(update={"birth_year": 2026, "occurred_at": new_years_eve})
-    given().when(SCREENING, command).records(screened(birth_year=2026))
-    earlier = command.model_copy(update={"occurred_at": new_years_eve - timedelta(seconds=1)})
-    given().when(SCREENING, earlier).rejects(domain.BIRTH_YEAR_IMPLAUSIBLE, latest=2025)
 
 
 def test_the_age_at_screening_is_reckoned_in_the_year_of_the_site() -> None:

@@ -10,9 +10,9 @@ import pytest
 from services.visits import domain
 from services.visits.commands import CheckInfusionSafety, DoseCiclosporin
 from services.visits.events import InfusionSafetyChecked, SecondDoseIneligible, StatusReason
-from services.visits.subject import NOT_RANDOMIZED, OTHER_TREATMENT
+from services.visits.subject import OTHER_TREATMENT
 from shared.decision import Command, Decider
-from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
+from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, given
 from tests.visits.examples import (

@@ -10,8 +10,7 @@ import pytest
 from services.visits import evaluation
 from services.visits.commands import EvaluateSubject, ReviewEvaluations
 from services.visits.events import EvaluationInputsChanged, SubjectEvaluated
-from services.visits.subject import NOT_RANDOMIZED
-from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
+from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, Scenario, given

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
-from services.randomization.allocation import arms
 from services.randomization.commands import (
     AssessEligibility,
     EnrolSubject,
@@ -31,6 +30,7 @@ from services.randomization.events import (
     SubjectScreened,
     SubjectWithdrawn,
 )
+from services.randomization.permuted_blocks import arms
 from services.randomization.subject import Subject, evolve, require_active, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider

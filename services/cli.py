@@ -131,6 +131,71 @@ def verify_allocation(
 
 
 @app.command()
+def simulate_allocation(
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="simple, permuted-blocks, biased-coin, urn or minimization; default: all that were compared."
+        ),
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="A factor whose levels make strata; repeatable.")] = None,
+    block_size: Annotated[list[int] | None, typer.Option(help="Blocks: a size that is drawn from; repeatable.")] = None,
+    p: Annotated[str | None, typer.Option(help="Coin, minimization: chance of the arm that is behind, as 4/5.")] = None,
+    alpha: Annotated[int | None, typer.Option(help="Urn: balls of each arm at the start.")] = None,
+    beta: Annotated[int | None, typer.Option(help="Urn: balls of the other arms that each draw adds.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Minimization: its factors, as site:1,diagnosis:2.")] = None,
+    distance: Annotated[str | None, typer.Option(help="Minimization: range or variance.")] = None,
+    ratio: Annotated[
+        str | None, typer.Option(help="Arms with their shares, as A:2,B:1; default: the protocol's.")
+    ] = None,
+    sites: Annotated[str, typer.Option(help="Where subjects arrive, with shares.")] = "01:2,02:1",
+    diagnoses: Annotated[str, typer.Option(help="With what, with shares.")] = "RA:3,RARS:1",
+    subjects: Annotated[int | None, typer.Option(min=1, help="Of each trial; default: the protocol's.")] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="How many trials are played.")] = 2000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same figures.")] = 1,
+    home: Home = None,
+) -> None:
+    """Try methods of allocation before one is sealed: balance, and how often the next arm is guessed."""
+    from services.randomization.allocation import method_named
+    from services.randomization.simulation import Accrual, Design, Simulation, compared_designs, report
+    from shared.protocol import load_protocol
+
+    protocol = load_protocol(_settings(home).protocol_file)
+    parameters = {
+        "block_sizes": block_size,
+        "p": p,
+        "alpha": alpha,
+        "beta": beta,
+        "weights": weights and _shares(weights),
+        "distance": distance,
+    }
+    try:
+        simulation = Simulation(
+            ratio={arm.code: arm.ratio for arm in protocol.arms} if ratio is None else _shares(ratio),
+            accrual=Accrual({"site": _shares(sites), "diagnosis": _shares(diagnoses)}),
+            subjects=protocol.planned_subjects if subjects is None else subjects,
+            repetitions=repetitions,
+            seed=seed,
+        )
+        designs = compared_designs("diagnosis", "site")
+        if method is not None:
+            given = {name: value for name, value in parameters.items() if value is not None}
+            designs = (Design(method_named(method, given), tuple(by or ())),)
+        for line in report(simulation, designs):
+            typer.echo(line)
+    except ValueError as refused:
+        raise typer.BadParameter(str(refused)) from refused
+
+
+def _shares(text: str) -> dict[str, int]:
+    """Names with whole shares, as `A:2,B:1`."""
+    shares = dict(each.rpartition(":")[::2] for each in text.split(","))
+    if not all(name and share.isdecimal() and int(share) for name, share in shares.items()):
+        raise typer.BadParameter(f"{text!r} is not written as A:2,B:1")
+    return {name: int(share) for name, share in shares.items()}
+
+
+@app.command()
 def rebuild(
     service: Annotated[str | None, typer.Argument(help="One service; default: all.")] = None, home: Home = None
 ) -> None:

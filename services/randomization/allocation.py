@@ -1,74 +1,132 @@
-"""Which arm the next slot of a stratum gets: stratified permuted blocks of random sizes, drawn from a secret seed.
+"""The methods of allocation by name: which there are, what each is told, and what it says of the next subject.
 
-Each stratum has a list of its own, a pure function of the seed and of the stratum's name. It can be derived again
-when the seed is revealed at database lock, and until then by nobody who does not hold the seed. ICH E9 §2.3.2 asks
-for both: a schedule that is reproducible, and details of it (such as the block sizes) that the sites do not learn.
+A method is data, so that a scheme can be sealed with it. Permuted blocks make a list of each stratum beforehand; the
+other methods look at the counts when a subject comes, and draw. The arithmetic of each stands in its own module.
 """
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Annotated, Literal
 
-SEED_BYTES = 32
-BLOCK_SIZE_MAX = 256  # a draw is one byte of the stream, so it tells at most 256 outcomes apart
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from services.randomization import biased_coin, minimization, permuted_blocks, urn
+from services.randomization.minimization import Distance
+from services.randomization.odds import Choice, Counts, Odds, Ratio, proportional
+from services.randomization.stream import SEED_BYTES, below, slot_stream
+
+WHOLE = "stratum"
+"""The one key of the counts of a method that balances a stratum, or the trial, as a whole."""
 
 
-def arms(seed: bytes, label: str, block_sizes: Sequence[int], ratio: Mapping[str, int]) -> Iterator[str]:
-    """The endless list of arms of the stratum `label`, slot 0 first. Arguments and errors are those of `blocks`."""
-    return chain.from_iterable(blocks(seed, label, block_sizes, ratio))
+class _Parameters(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def blocks(seed: bytes, label: str, block_sizes: Sequence[int], ratio: Mapping[str, int]) -> Iterator[tuple[str, ...]]:
-    """The same list block by block, for its verification once the seed is revealed. Sites never see block borders.
+class Simple(_Parameters):
+    """Every subject by the ratio alone."""
 
-    `seed` is 32 secret bytes, `label` the stratum's name (`RA|01`), `block_sizes` the sizes that are drawn from with
-    equal chance, and `ratio` the arms in order with their integer shares (`{"MSC": 1, "CSA": 1}`). Every block holds
-    the arms in that ratio, in an order drawn by Fisher–Yates from its end.
+    name: Literal["simple"] = "simple"
 
-    Raises ValueError for a seed of another length, a share that is not positive, or a block size that is no
-    multiple of the sum of the shares or is over 256.
+
+class PermutedBlocks(_Parameters):
+    """Lists of blocks, their sizes drawn with equal chance."""
+
+    name: Literal["permuted-blocks"] = "permuted-blocks"
+    block_sizes: tuple[int, ...]
+
+
+class BiasedCoin(_Parameters):
+    """Efron's coin; `p` is the chance of the arm that is behind."""
+
+    name: Literal["biased-coin"] = "biased-coin"
+    p: Fraction
+
+
+class Urn(_Parameters):
+    """Wei's urn UD(α, β)."""
+
+    name: Literal["urn"] = "urn"
+    alpha: int
+    beta: int
+
+
+class Minimization(_Parameters):
+    """Pocock and Simon's method over weighted factors; `p` is the chance of the preferred arms."""
+
+    name: Literal["minimization"] = "minimization"
+    weights: Mapping[str, Fraction]
+    distance: Distance = "range"
+    p: Fraction
+
+
+Dynamic = Simple | BiasedCoin | Urn | Minimization
+"""The methods that look at the counts when a subject comes."""
+
+Method = Annotated[PermutedBlocks | Dynamic, Field(discriminator="name")]
+"""A method and its parameters, as a scheme holds them; fractions are written `"4/5"`."""
+
+
+_METHOD: TypeAdapter[PermutedBlocks | Dynamic] = TypeAdapter(Method)
+
+
+def method_named(name: str, parameters: Mapping[str, object]) -> PermutedBlocks | Dynamic:
+    """The method of that name, fractions as text (`"4/5"`).
+
+    Raises ValueError for a name that no method has, a parameter that is missing or wrong, and one that it has not.
     """
-    _check_seed(seed)
-    if not ratio or any(share <= 0 for share in ratio.values()):
-        raise ValueError("every arm has a positive whole share")
-    smallest = sum(ratio.values())
-    if not 1 <= len(block_sizes) <= 256:
-        raise ValueError("a list has from 1 to 256 block sizes")
-    for size in block_sizes:
-        if size <= 0 or size % smallest or size > BLOCK_SIZE_MAX:
-            raise ValueError(f"block size {size} is no multiple of {smallest} up to {BLOCK_SIZE_MAX}")
-    return _draw_blocks(_stream(seed, label), tuple(block_sizes), dict(ratio))
+    try:
+        return _METHOD.validate_python({**parameters, "name": name})
+    except ValidationError as invalid:
+        faults = (": ".join([*(str(part) for part in each["loc"]), each["msg"]]) for each in invalid.errors())
+        raise ValueError("; ".join(faults)) from invalid
 
 
-def _draw_blocks(stream: Iterator[int], sizes: tuple[int, ...], ratio: dict[str, int]) -> Iterator[tuple[str, ...]]:
-    while True:
-        size = sizes[_below(stream, len(sizes))]
-        rounds = size // sum(ratio.values())
-        block = [arm for arm, share in ratio.items() for _ in range(share * rounds)]
-        for last in range(size - 1, 0, -1):
-            drawn = _below(stream, last + 1)
-            block[last], block[drawn] = block[drawn], block[last]
-        yield tuple(block)
+def odds(method: Dynamic, ratio: Ratio, counts: Mapping[str, Counts]) -> Odds:
+    """The chances of the new subject's arms, before the draw.
 
-
-def _stream(seed: bytes, label: str) -> Iterator[int]:
-    """The bytes of HMAC-SHA256(seed, label ‖ uint64BE(counter)) for the counter 0, 1, 2 …"""
-    prefix = label.encode()
-    for counter in count():
-        yield from hmac.digest(seed, prefix + counter.to_bytes(8, "big"), "sha256")
-
-
-def _below(stream: Iterator[int], n: int) -> int:
-    """A uniform draw of 0 … n − 1, n at most 256.
-
-    Bytes from the last whole multiple of n on are rejected: to fold them back would favour the low values.
+    `counts` are those of the earlier subjects by arm: for minimization, of each factor at the new subject's level; for
+    the coin and the urn those of its stratum under the one key `stratum`; simple randomization looks at none.
+    Raises ValueError for counts, parameters or a ratio that the method is not defined for.
     """
-    limit = 256 - 256 % n
-    return next(byte for byte in stream if byte < limit) % n
+    match method:
+        case Simple():
+            return proportional(ratio)
+        case BiasedCoin(p=p):
+            return biased_coin.odds(_whole(counts), ratio, p=p)
+        case Urn(alpha=alpha, beta=beta):
+            return urn.odds(_whole(counts), ratio, alpha=alpha, beta=beta)
+        case Minimization(weights=weights, distance=distance, p=p):
+            return minimization.odds(counts, ratio, weights=weights, p=p, distance=distance)
 
 
-def _check_seed(seed: bytes) -> None:
-    if len(seed) != SEED_BYTES:
-        raise ValueError(f"the seed has {SEED_BYTES} bytes, not {len(seed)}")
+def allocate(
+    method: Dynamic, ratio: Ratio, counts: Mapping[str, Counts], *, seed: bytes, label: str, slot: int
+) -> Choice:
+    """The arm of the subject that takes `slot` of the list `label`: a draw from the seed under the odds of the counts.
+
+    Arguments and errors are those of `odds` and of `slot_stream`. To repeat it without the seed:
+    `odds(method, ratio, counts).choose(draw)`.
+    """
+    chances = odds(method, ratio, counts)
+    return chances.choose(below(slot_stream(seed, label, slot), chances.total))
+
+
+def require_defined(method: PermutedBlocks | Dynamic, ratio: Ratio) -> None:
+    """Raises ValueError if the method is not defined for its parameters or for the ratio: asked before it is sealed."""
+    nobody = dict.fromkeys(ratio, 0)
+    match method:
+        case PermutedBlocks(block_sizes=block_sizes):
+            permuted_blocks.blocks(bytes(SEED_BYTES), "", block_sizes, ratio)
+        case Minimization(weights=weights):
+            odds(method, ratio, dict.fromkeys(weights, nobody))
+        case _:
+            odds(method, ratio, {WHOLE: nobody})
+
+
+def _whole(counts: Mapping[str, Counts]) -> Counts:
+    if counts.keys() != {WHOLE}:
+        raise ValueError(f"the method looks at one stratum, under the key {WHOLE!r}")
+    return counts[WHOLE]

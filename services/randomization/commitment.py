@@ -1,8 +1,9 @@
 """What is published of a secret allocation list before it is used, so that nobody can change it afterwards.
 
-A commitment binds whoever made it and tells nothing until it is opened. Committed to are the seed, the parameters that
-the sites must not learn (such as block sizes), and each stratum's list row by row, as the root of a Merkle tree: to
-disclose one row discloses no other. Everything here needs the standard library alone, as its verifier does.
+A commitment binds whoever made it and tells nothing until it is opened. Committed to are the seed
+(`stream.seed_commitment`), the parameters that the sites must not learn (such as block sizes), and each stratum's list
+row by row, as the root of a Merkle tree: to disclose one row discloses no other. Everything here needs the standard
+library alone, as its verifier does.
 """
 
 from __future__ import annotations
@@ -12,16 +13,8 @@ import hmac
 import json
 from collections.abc import Mapping, Sequence
 
-_SEED = b"rand-seed-v1\0"
 _PARAMETERS = b"rand-parameters-v1\0"
 _SALT = b"rand-row-salt-v1\0"
-
-NONCE_BYTES = 32
-
-
-def seed_commitment(nonce: bytes, seed: bytes) -> str:
-    """SHA-256("rand-seed-v1" ‖ 0x00 ‖ nonce ‖ seed), in hexadecimal digits."""
-    return hashlib.sha256(_SEED + nonce + seed).hexdigest()
 
 
 def parameters_commitment(nonce: bytes, parameters: Mapping[str, object]) -> str:

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
-from services.randomization.allocation import arms
 from services.randomization.commands import RevealSeed, Scheme, SealScheme
-from services.randomization.commitment import list_root, parameters_commitment, seed_commitment
+from services.randomization.commitment import list_root, parameters_commitment
 from services.randomization.events import ArmShare, RandomizationSchemeSealed, RandomizationSeedRevealed
+from services.randomization.permuted_blocks import arms
+from services.randomization.stream import seed_commitment
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
@@ -113,7 +114,7 @@ def committed(protocol: Protocol, scheme: Scheme, id: str, secret: Secret, seale
         arms=shares,
         strata=scheme.strata,
         list_length=scheme.list_length,
-        seed_commitment=seed_commitment(secret.nonce, secret.seed),
+        seed_commitment=seed_commitment(secret.seed, secret.nonce),
         parameters_commitment=parameters_commitment(secret.nonce, secret.parameters),
         list_roots=roots,
         sealed=sealed,

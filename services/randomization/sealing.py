@@ -10,7 +10,6 @@ import secrets
 from uuid import uuid4
 
 from services.randomization.commands import Reveal, RevealSeed, Scheme, SealScheme
-from services.randomization.commitment import NONCE_BYTES
 from services.randomization.events import RandomizationSchemeSealed
 from services.randomization.scheme import (
     ABOUT_SCHEMES,
@@ -23,6 +22,7 @@ from services.randomization.scheme import (
     default_scheme,
     evolve,
 )
+from services.randomization.stream import NONCE_BYTES
 from services.randomization.vault import make_secret, open_secret
 from shared.call import Call
 from shared.decision import Outcome, Provenance, handle

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 
-from services.randomization.commitment import NONCE_BYTES
 from services.randomization.events import RandomizationSchemeSealed
 from services.randomization.scheme import Secret
+from services.randomization.stream import NONCE_BYTES
 from shared.sealing import KeyStore, open_sealed, seal
 
 PADDED_BYTES = 4096

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from services.randomization.allocation import arms
-from services.randomization.commitment import list_root, parameters_commitment, seed_commitment
+from services.randomization.commitment import list_root, parameters_commitment
+from services.randomization.permuted_blocks import arms
+from services.randomization.stream import seed_commitment
 
 
 class MismatchError(Exception):
@@ -124,7 +125,7 @@ def _object(line: bytes) -> dict[str, Any]:
 
 def _require_committed(scheme: Mapping[str, Any], secret: Mapping[str, Any], position: int) -> None:
     seed, nonce = bytes.fromhex(secret["seed"]), bytes.fromhex(secret["nonce"])
-    if seed_commitment(nonce, seed) != scheme["seed_commitment"]:
+    if seed_commitment(seed, nonce) != scheme["seed_commitment"]:
         raise MismatchError(position, "the seed is not the one that was committed to")
     if parameters_commitment(nonce, {"block_sizes": secret["block_sizes"]}) != scheme["parameters_commitment"]:
         raise MismatchError(position, "the block sizes are not those that were committed to")

@@ -1,148 +1,172 @@
-"""Stratified permuted blocks: the published lists, and what holds for every list.
-
-The vectors were computed apart from this code for seed 00…1f, block sizes {2, 4} and the arms MSC, CSA at 1:1.
-"""
+"""The methods by name: what a scheme says of each, what it is told, and a draw that can be repeated alone."""
 
 from __future__ import annotations
 
-import hashlib
-import json
+import subprocess
+import sys
 from collections import Counter
-from itertools import accumulate, islice
+from fractions import Fraction
+from itertools import islice
+from math import sqrt
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.randomization.allocation import arms, blocks
+from services.randomization.allocation import (
+    WHOLE,
+    BiasedCoin,
+    Dynamic,
+    Minimization,
+    PermutedBlocks,
+    Simple,
+    Urn,
+    allocate,
+    method_named,
+    odds,
+    require_defined,
+)
+from services.randomization.simulation import exact_differences
+from services.randomization.stream import below, secret_stream
 
 SEED = bytes(range(32))
 EQUAL = {"MSC": 1, "CSA": 1}
 
-PUBLISHED_SIZES = (2, 4)
-PUBLISHED_LISTS = {
-    "RA|S01": ((4, 4, 2, 4), "C C M M C M M C C M M C M C"),
-    "RARS|S01": ((2, 4, 2, 4), "C M M M C C M C M C M C"),
+MINIMIZATION = Minimization(weights={"site": Fraction(1), "diagnosis": Fraction(2)}, p=Fraction(4, 5))
+METHODS: dict[str, tuple[dict[str, object], PermutedBlocks | Dynamic]] = {
+    "simple": ({}, Simple()),
+    "permuted-blocks": ({"block_sizes": [4, 6]}, PermutedBlocks(block_sizes=(4, 6))),
+    "biased-coin": ({"p": "2/3"}, BiasedCoin(p=Fraction(2, 3))),
+    "urn": ({"alpha": 0, "beta": 1}, Urn(alpha=0, beta=1)),
+    "minimization": ({"weights": {"site": 1, "diagnosis": 2}, "p": "0.8"}, MINIMIZATION),
 }
+THREE_FACTORS = Minimization(weights=dict.fromkeys("xyz", Fraction(1)), p=Fraction(4, 5))
+THREE_COUNTS = {"x": {"MSC": 3, "CSA": 0}, "y": {"MSC": 0, "CSA": 1}, "z": {"MSC": 0, "CSA": 1}}
+"""With MSC the differences are 4, 0, 0 and with CSA 2, 2, 2: MSC has the smaller sum and CSA the smaller squares."""
 
-seeds = st.binary(min_size=32, max_size=32)
-labels = st.text(min_size=1, max_size=12)
-ratios = st.dictionaries(st.sampled_from(["MSC", "CSA", "BSC"]), st.integers(1, 3), min_size=1)
-
-
-@st.composite
-def schemes(draw: st.DrawFn) -> tuple[list[int], dict[str, int]]:
-    """Block sizes and the ratio that they are multiples of."""
-    ratio = draw(ratios)
-    rounds = draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
-    return [sum(ratio.values()) * n for n in rounds], ratio
-
-
-class TestPublishedVectors:
-    @pytest.mark.parametrize("label", PUBLISHED_LISTS)
-    def test_a_stratum_has_its_published_list(self, label: str) -> None:
-        sizes, initials = PUBLISHED_LISTS[label]
-        drawn = list(islice(blocks(SEED, label, PUBLISHED_SIZES, EQUAL), len(sizes)))
-
-        assert tuple(len(block) for block in drawn) == sizes
-        assert " ".join(arm[0] for block in drawn for arm in block) == initials
-
-    def test_the_lists_as_canonical_json_have_the_published_digest(self) -> None:
-        """Rows are [block, size, place in the block, arm], blocks and places counted from 1."""
-        rows = {
-            label: [
-                [number, len(block), place, arm]
-                for number, block in enumerate(islice(blocks(SEED, label, PUBLISHED_SIZES, EQUAL), len(sizes)), start=1)
-                for place, arm in enumerate(block, start=1)
-            ]
-            for label, (sizes, _) in PUBLISHED_LISTS.items()
-        }
-        canonical = json.dumps(rows, sort_keys=True, separators=(",", ":")).encode()
-
-        assert len(canonical) == 389
-        assert (
-            hashlib.sha256(canonical).hexdigest() == "161b9f0f6d609e68969cb8e97395012b7a019080c2c5c6cebd9b2e092c857533"
-        )
+DYNAMIC: list[tuple[Dynamic, dict[str, dict[str, int]], dict[str, int]]] = [
+    (Simple(), {}, {"MSC": 1, "CSA": 1}),
+    (BiasedCoin(p=Fraction(2, 3)), {WHOLE: {"MSC": 3, "CSA": 2}}, {"MSC": 1, "CSA": 2}),
+    (Urn(alpha=1, beta=2), {WHOLE: {"MSC": 3, "CSA": 2}}, {"MSC": 5, "CSA": 7}),
+    (MINIMIZATION, {"site": {"MSC": 3, "CSA": 2}, "diagnosis": {"MSC": 0, "CSA": 2}}, {"MSC": 4, "CSA": 1}),
+    (THREE_FACTORS, THREE_COUNTS, {"MSC": 4, "CSA": 1}),
+    (THREE_FACTORS.model_copy(update={"distance": "variance"}), THREE_COUNTS, {"MSC": 1, "CSA": 4}),
+]
+"""Each method, earlier subjects, and the tickets that follow by hand."""
 
 
-class TestEveryList:
-    @given(seed=seeds, label=labels, scheme=schemes())
-    @settings(max_examples=50)
-    def test_each_complete_block_holds_the_arms_in_their_ratio(
-        self, seed: bytes, label: str, scheme: tuple[list[int], dict[str, int]]
+def test_the_arithmetic_of_each_method_needs_the_standard_library_alone() -> None:
+    """A verifier can use it on a machine where nothing was installed (`-S`: no site-packages)."""
+    modules = ("stream", "odds", "permuted_blocks", "biased_coin", "urn", "minimization")
+    imports = ", ".join(f"services.randomization.{module}" for module in modules)
+    root = Path(__file__).resolve().parents[2]
+    ran = subprocess.run([sys.executable, "-S", "-c", f"import {imports}"], cwd=root, capture_output=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr.decode()
+
+
+class TestAMethodAsData:
+    @pytest.mark.parametrize("name", METHODS)
+    def test_it_is_found_by_its_name(self, name: str) -> None:
+        parameters, method = METHODS[name]
+
+        assert method_named(name, parameters) == method
+
+    @pytest.mark.parametrize("name", METHODS)
+    def test_it_can_be_written_down_and_read_again_exactly(self, name: str) -> None:
+        _, method = METHODS[name]
+        written = method.model_dump(mode="json")
+
+        assert method_named(written.pop("name"), written) == method
+
+    @pytest.mark.parametrize(
+        ("name", "parameters", "said"),
+        [
+            ("alternation", {}, "alternation"),
+            ("urn", {"alpha": 1}, "beta"),
+            ("simple", {"p": "1/2"}, "p"),
+            ("biased-coin", {"p": "often"}, "p"),
+            ("minimization", {"weights": {"site": 1}, "p": "4/5", "distance": "SD"}, "distance"),
+        ],
+    )
+    def test_what_is_wrong_with_it_is_said(self, name: str, parameters: dict[str, object], said: str) -> None:
+        with pytest.raises(ValueError, match=said):
+            method_named(name, parameters)
+
+    @pytest.mark.parametrize("name", METHODS)
+    def test_all_are_defined_for_two_equal_arms(self, name: str) -> None:
+        require_defined(METHODS[name][1], EQUAL)
+
+    @pytest.mark.parametrize(
+        ("method", "ratio"),
+        [
+            (Simple(), {"MSC": 0, "CSA": 1}),
+            (PermutedBlocks(block_sizes=(4,)), {"MSC": 2, "CSA": 1}),
+            (BiasedCoin(p=Fraction(2, 3)), {"MSC": 2, "CSA": 1}),
+            (BiasedCoin(p=Fraction(1, 3)), EQUAL),
+            (Urn(alpha=1, beta=1), {"MSC": 2, "CSA": 1}),
+            (MINIMIZATION, {"MSC": 5, "CSA": 1}),
+        ],
+    )
+    def test_what_a_method_is_not_defined_for_is_refused_before_it_is_sealed(
+        self, method: PermutedBlocks | Dynamic, ratio: dict[str, int]
     ) -> None:
-        sizes, ratio = scheme
-        for block in islice(blocks(seed, label, sizes, ratio), 8):
-            rounds = len(block) // sum(ratio.values())
-            assert len(block) in sizes
-            assert Counter(block) == {arm: share * rounds for arm, share in ratio.items()}
+        with pytest.raises(ValueError):  # noqa: PT011 (each method says it in its own words, tested with it)
+            require_defined(method, ratio)
 
-    @given(seed=seeds, label=labels, sizes=st.sampled_from([(2,), (4,), (2, 4), (4, 6), (2, 4, 6)]))
-    @settings(max_examples=50)
-    def test_two_arms_never_differ_by_more_than_half_of_the_largest_block(
-        self, seed: bytes, label: str, sizes: tuple[int, ...]
+
+class TestAnAllocation:
+    @pytest.mark.parametrize(("method", "counts", "tickets"), DYNAMIC)
+    def test_the_counts_alone_make_the_tickets(
+        self, method: Dynamic, counts: dict[str, dict[str, int]], tickets: dict[str, int]
     ) -> None:
-        steps = (1 if arm == "MSC" else -1 for arm in islice(arms(seed, label, sizes, EQUAL), 60))
+        assert odds(method, EQUAL, counts).tickets == tickets
 
-        assert max(abs(difference) for difference in accumulate(steps)) <= max(sizes) // 2
-
-    @given(seed=seeds, label=labels, scheme=schemes(), slots=st.integers(0, 60))
-    @settings(max_examples=50)
-    def test_a_slot_has_the_same_arm_whenever_it_is_asked_for(
-        self, seed: bytes, label: str, scheme: tuple[list[int], dict[str, int]], slots: int
+    @pytest.mark.parametrize(("method", "counts", "tickets"), DYNAMIC)
+    def test_the_number_is_drawn_from_the_stream_of_the_slot(
+        self, method: Dynamic, counts: dict[str, dict[str, int]], tickets: dict[str, int]
     ) -> None:
-        sizes, ratio = scheme
-        longer = list(islice(arms(seed, label, sizes, ratio), slots + 1))
+        choice = allocate(method, EQUAL, counts, seed=SEED, label="RA|01", slot=5)
 
-        assert list(islice(arms(seed, label, sizes, ratio), slots)) == longer[:-1]
+        assert choice.draw == below(secret_stream(SEED, "RA|01#5"), sum(tickets.values()))
 
-    @given(seed=seeds, label=labels, other=labels)
-    @settings(max_examples=50)
-    def test_the_list_of_one_stratum_tells_nothing_of_another(self, seed: bytes, label: str, other: str) -> None:
-        """Sixty-four slots agree by chance about once in 2^40 pairs of lists."""
-        first = list(islice(arms(seed, label, (4, 6), EQUAL), 64))
-        second = list(islice(arms(seed, other, (4, 6), EQUAL), 64))
+    @given(slot=st.integers(0, 999), label=st.sampled_from(["RA|01", "RARS|01", ""]), which=st.sampled_from(DYNAMIC))
+    @settings(max_examples=60)
+    def test_it_can_be_repeated_alone_without_the_seed(
+        self, slot: int, label: str, which: tuple[Dynamic, dict[str, dict[str, int]], dict[str, int]]
+    ) -> None:
+        method, counts, _ = which
+        choice = allocate(method, EQUAL, counts, seed=SEED, label=label, slot=slot)
 
-        assert (first == second) == (label == other)
+        assert odds(method, EQUAL, counts).choose(choice.draw) == choice
 
-    def test_another_seed_gives_another_list(self) -> None:
-        first = list(islice(arms(SEED, "RA|01", (4, 6), EQUAL), 64))
-        second = list(islice(arms(SEED[::-1], "RA|01", (4, 6), EQUAL), 64))
+    def test_one_slot_tells_nothing_of_the_next(self) -> None:
+        """A thousand slots of a fair draw: within four standard deviations (σ = 16) of half, and pairs of a quarter."""
+        arms = [allocate(Simple(), EQUAL, {}, seed=SEED, label="RA|01", slot=slot).arm for slot in range(1000)]
+        pairs = Counter(zip(arms, islice(arms, 1, None), strict=False))
 
-        assert first != second
+        assert abs(arms.count("MSC") - 500) < 64
+        assert all(abs(seen - 250) < 4 * 14 for seen in pairs.values())
 
-    def test_the_six_orders_of_a_block_of_four_are_equally_frequent(self) -> None:
-        """χ² with 5 degrees of freedom stays under 20.5 (p = 0.001)."""
-        drawn = Counter(islice(blocks(SEED, "RA|01", (4,), EQUAL), 60_000))
-        expected = 10_000
+    def test_drawn_from_the_seed_the_coin_has_its_exact_distribution(self) -> None:
+        """2 000 trials of four subjects: each difference within four standard deviations of its exact frequency."""
+        trials, coin = 2000, BiasedCoin(p=Fraction(2, 3))
+        differences: Counter[int] = Counter()
+        for trial in range(trials):
+            seen = {"MSC": 0, "CSA": 0}
+            for slot in range(4):
+                seen[allocate(coin, EQUAL, {WHOLE: seen}, seed=SEED, label=f"trial {trial}", slot=slot).arm] += 1
+            differences[seen["MSC"] - seen["CSA"]] += 1
 
-        assert len(drawn) == 6
-        assert sum((seen - expected) ** 2 / expected for seen in drawn.values()) < 20.5
+        for difference, chance in exact_differences(coin, 4).items():
+            spread = sqrt(trials * chance * (1 - chance))
+            assert abs(differences[difference] - trials * chance) < 4 * spread
 
-    def test_block_sizes_are_drawn_equally_often(self) -> None:
-        """Of 20 000 blocks about half have size 4: within four standard deviations (σ = 71)."""
-        drawn = Counter(len(block) for block in islice(blocks(SEED, "RA|01", (4, 6), EQUAL), 20_000))
-
-        assert set(drawn) == {4, 6}
-        assert abs(drawn[4] - 10_000) < 4 * 71
-
-
-class TestSchemesThatAreRefused:
-    @pytest.mark.parametrize("size", [0, -2, 3, 5, 258])
-    def test_a_block_that_cannot_hold_the_ratio(self, size: int) -> None:
-        with pytest.raises(ValueError, match="multiple"):
-            arms(SEED, "RA|01", (4, size), EQUAL)
-
-    def test_a_list_without_block_sizes(self) -> None:
-        with pytest.raises(ValueError, match="block size"):
-            arms(SEED, "RA|01", (), EQUAL)
-
-    @pytest.mark.parametrize("ratio", [{}, {"MSC": 0, "CSA": 1}, {"MSC": -1, "CSA": 1}])
-    def test_an_arm_without_a_share(self, ratio: dict[str, int]) -> None:
-        with pytest.raises(ValueError, match="share"):
-            arms(SEED, "RA|01", (4,), ratio)
-
-    @pytest.mark.parametrize("length", [0, 16, 31, 33])
-    def test_a_seed_of_another_length_than_32_bytes(self, length: int) -> None:
-        with pytest.raises(ValueError, match="seed"):
-            arms(bytes(length), "RA|01", (4,), EQUAL)
+    @pytest.mark.parametrize("method", [BiasedCoin(p=Fraction(2, 3)), Urn(alpha=1, beta=1)])
+    @pytest.mark.parametrize("counts", [{}, {"site": {"MSC": 0, "CSA": 0}}, {WHOLE: EQUAL, "site": EQUAL}])
+    def test_a_method_of_one_stratum_takes_the_counts_of_one(
+        self, method: Dynamic, counts: dict[str, dict[str, int]]
+    ) -> None:
+        with pytest.raises(ValueError, match="one stratum"):
+            odds(method, EQUAL, counts)

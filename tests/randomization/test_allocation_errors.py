@@ -11,7 +11,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.randomization import allocation_errors, domain
-from services.randomization.allocation import arms
 from services.randomization.commands import (
     CorrectStratum,
     MarkRandomizationInError,
@@ -27,6 +26,7 @@ from services.randomization.events import (
     SubjectWithdrawn,
     WrongTreatmentGiven,
 )
+from services.randomization.permuted_blocks import arms
 from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
 from shared.events import Event

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from services.randomization import domain, screening
-from services.randomization.allocation import arms
 from services.randomization.commands import (
     EnrolSubject,
     ObtainConsent,
@@ -17,6 +16,7 @@ from services.randomization.commands import (
     WithdrawSubject,
 )
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectWithdrawn
+from services.randomization.permuted_blocks import arms
 from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal

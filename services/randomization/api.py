@@ -260,7 +260,7 @@ router.include_router(api_schemes.router)
 SERVICE = Service(
     name="randomization",
     summary="Who is in the trial, and in which arm.",
-    description="Screening, informed consent, eligibility, enrolment, allocation and withdrawal.",
+    description="Screening, informed consent, eligibility, enrolment, allocation and its errors, loss and withdrawal.",
     router=router,
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",

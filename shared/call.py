@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
+from pydantic import WithJsonSchema
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle, require_own_key
@@ -25,6 +26,7 @@ from shared.runtime import Runtime
 from shared.tokens import CHALLENGE
 
 LOG_POSITION = "Log-Position"
+POSITION_MAX = 2**63 - 1
 POLL_S = 0.01
 CATCH_UP_S = 0.5
 """How long a reader who asks for no position waits for the read model to catch up with the log."""
@@ -51,12 +53,14 @@ AtLeastPosition = Annotated[
     Header(
         alias=LOG_POSITION,
         ge=0,
-        le=2**63 - 1,
+        le=POSITION_MAX,
         description=(
             "Answer from a read model that reflects at least this log position (waits a moment, then 503). "
             "Default: all that is recorded by now, if that takes but a moment; 0: as it stands."
         ),
     ),
+    # A header cannot hold null, which the type would say.
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": POSITION_MAX}),
 ]
 
 

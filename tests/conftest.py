@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from sqlalchemy.engine import make_url
 
@@ -24,6 +25,10 @@ pytest_plugins = ["tests.journeys.trial"]
 
 COMPONENTS: tuple[Component, ...] = (LOG, KEYSTORE, *(service.component for service in SERVICES.values()))
 """What stands in every database."""
+
+# A loaded machine is slow, which says nothing of an example.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 QUICK = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_wal_size": "4GB"}
 """Durability is the matter of tests/faults, which start servers of their own."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from services.demo.administrator import close_sites, open_sites
 from services.demo.client import TrialClient
 from services.demo.clock import SimulatedClock
 from services.demo.entry import Entry
 from services.demo.errors import DemoError
 from services.demo.people import ONE_SITE_BELOW, Person, recruit
-from services.demo.statistician import reveal_scheme, seal_scheme
+from services.demo.statistician import cap_enrolment, lift_cap, reveal_scheme, seal_scheme
 from services.demo.trial import OFFICE_HOURS_END, Agenda, Trial, team
 from shared.protocol import Protocol
 
@@ -88,6 +89,8 @@ async def play(
     """
     teams = {site: team(site, protocol, subject_authority) for site in plan.sites}
     trial = Trial(client, protocol, teams)
+    await open_sites(client, plan.sites, "The site has been initiated.")
+    await cap_enrolment(client, len(plan.people))
     version = await seal_scheme(client, protocol, plan.sites, "Approved before the first subject.")
     agendas = [Agenda() for _ in plan.people]
     for person, agenda in zip(plan.people, agendas, strict=True):
@@ -100,8 +103,17 @@ async def play(
         tell(day)
     if not all(agenda.is_empty for agenda in agendas):
         raise DemoError(f"The play should have been over by {plan.calendar.over_by}, and is not.")
+    await close_sites(client, plan.sites)
     await reveal_scheme(client, version)
-    await seal_scheme(client, protocol, plan.sites, "For whoever tries the trial that goes on being served.")
+    await _serve_on(client, protocol, plan.sites)
+
+
+async def _serve_on(client: TrialClient, protocol: Protocol, sites: Sequence[str]) -> None:
+    """Take people in again, under a new scheme and without a cap."""
+    reason = "For whoever tries the trial that goes on being served."
+    await seal_scheme(client, protocol, sites, reason)
+    await open_sites(client, sites, reason)
+    await lift_cap(client, reason)
 
 
 async def _all_of(agendas: Sequence[Agenda], day: date) -> None:

@@ -1,4 +1,4 @@
-"""What the trial's statistician does: seals the randomization scheme at the beginning, and reveals it in the end."""
+"""What the trial's statistician does: seals the scheme and caps the enrolment first, reveals the seed in the end."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ async def seal_scheme(client: TrialClient, protocol: Protocol, sites: Sequence[s
 async def reveal_scheme(client: TrialClient, version: int) -> None:
     """Reveal the seed, so that anybody can recompute each allocation."""
     await client.post(STATISTICIAN, f"/randomization/scheme/{version}/reveal", {"reason": "The database is locked."})
+
+
+async def cap_enrolment(client: TrialClient, cap: int) -> None:
+    """Let so many be enrolled at all sites together."""
+    body = {"cap": cap, "reason": "The sample size, and a margin."}
+    await client.post(STATISTICIAN, "/randomization/enrolment-cap", body)
+
+
+async def lift_cap(client: TrialClient, reason: str) -> None:
+    """Let as many be enrolled as come."""
+    await client.post(STATISTICIAN, "/randomization/enrolment-cap/lifting", {"reason": reason})

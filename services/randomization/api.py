@@ -7,7 +7,15 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from services.randomization import api_allocation_errors, api_schemes, domain, flow_chart, follow_up, screening
+from services.randomization import (
+    api_allocation_errors,
+    api_schemes,
+    api_sites,
+    domain,
+    flow_chart,
+    follow_up,
+    screening,
+)
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
@@ -41,9 +49,10 @@ from services.randomization.commands import (
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectRescreened, SubjectScreened
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
-from services.randomization.questions import detail_of, errors_at, page_of_subjects, subjects_at
+from services.randomization.questions import capped_scopes, detail_of, errors_at, page_of_subjects, subjects_at
 from services.randomization.scheme import SCHEME_REVEALED
 from services.randomization.sealing import scheme_in_effect
+from services.randomization.sites import CAP_REACHED, SITE_CLOSED
 from services.randomization.subject import RESCREENED
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
@@ -70,7 +79,9 @@ OF_A_SUBJECT = (UNKNOWN_SUBJECT, RESCREENED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONF
     "/subjects",
     status_code=201,
     name="screenSubject",
-    responses=problem_responses(screening.SITE_FULL, screening.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT),
+    responses=problem_responses(
+        SITE_CLOSED, screening.SITE_FULL, screening.BIRTH_YEAR_IMPLAUSIBLE, OUT_OF_ORDER, WRITE_CONFLICT
+    ),
 )
 async def screen_subject(body: Screening, call: SiteStaff, response: Response) -> ScreenedSubject:
     """Take a person into screening under the site's next number."""
@@ -85,7 +96,7 @@ async def screen_subject(body: Screening, call: SiteStaff, response: Response) -
     "/subjects/{subject}/rescreening",
     status_code=201,
     name="rescreenSubject",
-    responses=problem_responses(*OF_A_SUBJECT, screening.NOT_SCREEN_FAILED, screening.SITE_FULL),
+    responses=problem_responses(*OF_A_SUBJECT, screening.NOT_SCREEN_FAILED, SITE_CLOSED, screening.SITE_FULL),
 )
 async def rescreen_subject(
     subject: SubjectId, body: Rescreening, call: SiteStaff, response: Response
@@ -128,12 +139,20 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
     "/subjects/{subject}/enrolment",
     status_code=201,
     name="enrolSubject",
-    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.NOT_ELIGIBLE, domain.ALREADY_ENROLLED),
+    responses=problem_responses(
+        *OF_A_SUBJECT,
+        domain.NOT_CONSENTED,
+        domain.NOT_ELIGIBLE,
+        domain.ALREADY_ENROLLED,
+        SITE_CLOSED,
+        CAP_REACHED,
+    ),
 )
 async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) -> Written:
-    """Enter a consenting, eligible subject into the trial."""
+    """Enter a consenting, eligible subject into the trial, where the site is open and no cap is reached."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.enrolment(call.runtime.protocol), EnrolSubject.about(body, subject=subject))
+    rules = domain.enrolment(call.runtime.protocol, await capped_scopes(call.runtime.log))
+    outcome = await call.handle(rules, EnrolSubject.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -258,7 +277,7 @@ SERVICE = Service(
     name="randomization",
     summary="Who is in the trial, and in which arm.",
     description="Screening, informed consent, eligibility, enrolment, allocation and its errors, loss and withdrawal.",
-    routers=(router, api_allocation_errors.router, api_schemes.router),
+    routers=(router, api_allocation_errors.router, api_schemes.router, api_sites.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

@@ -203,3 +203,44 @@ class DuplicateRandomization(ErroneousAllocation):
 
 class MarkRandomizedTwice(DuplicateRandomization, AboutSubject):
     """Record that the subject is a person who had been randomized before under another number."""
+
+
+class SiteOpening(Command):
+    """Why the site takes people in from now on."""
+
+    reason: Text
+
+
+class OpenSite(SiteOpening):
+    """Record that a site is open."""
+
+    site: SiteId
+
+
+class SiteClosure(Command):
+    """Why the site takes nobody in any more."""
+
+    reason: Text
+
+
+class CloseSite(SiteClosure):
+    """Record that a site is closed."""
+
+    site: SiteId
+
+
+class AboutEnrolmentCap(Command):
+    """The base of every command about a cap on enrolment."""
+
+    site: Annotated[SiteId | None, Field(description="Whose cap it is; null: that of all sites together.")] = None
+    reason: Text
+
+
+class LiftEnrolmentCap(AboutEnrolmentCap):
+    """Let as many be enrolled as come, at a site or at all of them together."""
+
+
+class SetEnrolmentCap(AboutEnrolmentCap):
+    """Set, raise or lower how many subjects may be enrolled, at a site or at all of them together."""
+
+    cap: Annotated[Whole, Field(ge=0, le=99_999, description="Of subjects who were ever enrolled.")]

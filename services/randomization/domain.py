@@ -9,7 +9,7 @@ screening number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from services.randomization.commands import (
@@ -30,6 +30,7 @@ from services.randomization.events import (
 )
 from services.randomization.scheme import ABOUT_SCHEMES, SCHEME_REVEALED, Schemes, Secret, listed, stratum_under
 from services.randomization.scheme import evolve as evolve_schemes
+from services.randomization.sites import Room, about_room, evolve_room, require_room
 from services.randomization.subject import Subject, evolve, require_active, subject_decider, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider
@@ -88,16 +89,36 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
     ]
 
 
-def enrol(command: EnrolSubject, subject: Subject) -> Sequence[Event]:
-    """Nobody enters the trial without consent and eligibility (ICH E6(R3) 2.8)."""
-    require_active(subject)
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A subject that is to be enrolled, and the room that there is for it."""
+
+    id: str
+    room: Room
+    subject: Subject = field(default_factory=Subject)
+
+
+def evolve_entrant(entrant: Entrant, recorded: Recorded) -> Entrant:
+    """The room is that of everybody; everything else counts only for the one that is to be enrolled."""
+    entrant = replace(entrant, room=evolve_room(entrant.room, recorded))
+    if f"subject:{entrant.id}" in recorded.event.tags():
+        return replace(entrant, subject=evolve(entrant.subject, recorded))
+    return entrant
+
+
+def enrol(protocol: Protocol, command: EnrolSubject, entrant: Entrant) -> Sequence[Event]:
+    """Nobody enters the trial without consent and eligibility (ICH E6(R3) 2.8), nor over a cap or at a closed site."""
+    subject = require_active(entrant.subject)
     if not subject.consented:
         raise NOT_CONSENTED()
     if not subject.eligible:
         raise NOT_ELIGIBLE()
     if subject.enrolled:
         raise ALREADY_ENROLLED()
-    return [SubjectEnrolled(subject=command.subject, site=site_of(command.subject))]
+    require_room(entrant.room)
+    site = site_of(command.subject)
+    require_since_start(protocol, site, command.at)
+    return [SubjectEnrolled(subject=command.subject, site=site)]
 
 
 def withdraw(command: WithdrawSubject, subject: Subject) -> Sequence[Event]:
@@ -118,9 +139,18 @@ def eligibility(protocol: Protocol) -> Decider[AssessEligibility, Subject]:
     return subject_decider(protocol, lambda command, subject: assess_eligibility(protocol, command, subject))
 
 
-def enrolment(protocol: Protocol) -> Decider[EnrolSubject, Subject]:
-    """The rules of enrolment under a protocol."""
-    return subject_decider(protocol, enrol)
+def enrolment(protocol: Protocol, counted: Collection[str | None] = ()) -> Decider[EnrolSubject, Entrant]:
+    """The rules of enrolment under a protocol, where the enrolments of some sites, or of all (TRIAL), are capped."""
+
+    def boundary(command: EnrolSubject) -> Query:
+        return subject_query(command.subject) | about_room(site_of(command.subject), counted)
+
+    return Decider(
+        boundary=boundary,
+        initial=lambda command: Entrant(command.subject, Room(site_of(command.subject), counted)),
+        evolve=evolve_entrant,
+        decide=lambda command, entrant: enrol(protocol, command, entrant),
+    )
 
 
 def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:

@@ -185,3 +185,34 @@ class SubjectRandomizedTwice(Event, name="subject-randomized-twice", version=1, 
     def tags(self) -> tuple[str, ...]:
         """Those of the later subject, and the first subject too: it stands in the trail of both."""
         return (*super().tags(), f"subject:{self.duplicate_of}")
+
+
+# Sites and accrual. A cap without a site is that of all sites together. `cap_before` tells a cap that is set first, by
+# None, from one that is raised or lowered.
+
+
+class SiteOpened(Event, name="site-opened", version=1, tags=("site",)):
+    """The site takes people into screening and into the trial from now on."""
+
+    site: SiteId
+
+
+class SiteClosed(Event, name="site-closed", version=1, tags=("site",)):
+    """The site takes nobody in any more; those who are in the trial go on."""
+
+    site: SiteId
+
+
+class EnrolmentCapSet(Event, name="enrolment-cap-set", version=1, tags=("site",)):
+    """At most `cap` subjects may be enrolled, at the site or at all of them together."""
+
+    site: SiteId | None
+    cap: int
+    cap_before: int | None
+
+
+class EnrolmentCapLifted(Event, name="enrolment-cap-lifted", version=1, tags=("site",)):
+    """The cap, at the site or at all of them together, is in effect no longer."""
+
+    site: SiteId | None
+    cap_before: int

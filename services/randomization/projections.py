@@ -1,4 +1,4 @@
-"""The read model of this service: one row a subject, a consent and an error of allocation."""
+"""The read model of this service: one row a subject, a consent, an error of allocation, a site and a cap."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from sqlmodel import Field, SQLModel
 from services.randomization.events import (
     ContactRegained,
     EligibilityAssessed,
+    EnrolmentCapLifted,
+    EnrolmentCapSet,
     InformedConsentObtained,
     RandomizationMarkedInError,
+    SiteClosed,
+    SiteOpened,
     StratumCorrected,
     SubjectEnrolled,
     SubjectLostToFollowUp,
@@ -60,7 +64,10 @@ Who had left the study or completed it before dying did so all the same.
 
 
 class Subject(ReadModel, table=True):
-    """Where a subject stands. Instants are when it happened, not when it was recorded."""
+    """Where a subject stands. Instants are when it happened, not when it was recorded.
+
+    It was allocated under a version of the scheme, in a stratum of that.
+    """
 
     __tablename__ = "subject"
 
@@ -74,6 +81,8 @@ class Subject(ReadModel, table=True):
     stratum_corrected: str | None = None
     failed_criteria: list[str] = Field(default_factory=list, sa_column=Column(ARRAY(Text), nullable=False))
     arm: str | None = Field(default=None, index=True)
+    allocated_under: int | None = None
+    allocated_in: str | None = None
     randomization_number: str | None = None
     duplicate_of: str | None = Field(default=None, index=True)
     consent_version: str | None = None
@@ -124,11 +133,52 @@ class AllocationError(ReadModel, table=True):
     duplicate_of: str | None = None
 
 
+class SiteState(ReadModel, table=True):
+    """Whether a site takes people in, since when, and why; a site without a row does."""
+
+    __tablename__ = "site_state"
+
+    site: str = Field(primary_key=True)
+    state: str
+    since: datetime = Field(sa_type=DateTime(timezone=True))
+    reason: str
+
+
+class EnrolmentCap(ReadModel, table=True):
+    """How many may be enrolled at a site, or at all of them (`trial`); none where the cap was lifted."""
+
+    __tablename__ = "enrolment_cap"
+
+    scope: str = Field(primary_key=True)
+    cap: int | None = None
+    since: datetime = Field(sa_type=DateTime(timezone=True))
+    reason: str
+
+
+TRIAL_SCOPE = "trial"
+"""The scope of the cap of all sites together."""
+
+
 def apply(rows: Rows, recorded: Recorded) -> None:
-    """Change the row of the subject that an event is about, and add one for a consent or an error."""
+    """Change the row of the subject, the site or the cap that an event is about; add one for a consent or an error."""
+    _apply_sites(rows, recorded)
     _apply_entry(rows, recorded)
     _apply_course(rows, recorded)
     _apply_errors(rows, recorded)
+
+
+def _apply_sites(rows: Rows, recorded: Recorded) -> None:
+    """Where and how far the trial takes people in."""
+    why = {"since": recorded.occurred_at, "reason": recorded.document["reason"]}
+    match recorded.event:
+        case SiteOpened(site=site):
+            rows.put(SiteState, site=site, state="open", **why)
+        case SiteClosed(site=site):
+            rows.put(SiteState, site=site, state="closed", **why)
+        case EnrolmentCapSet(site=capped, cap=cap):
+            rows.put(EnrolmentCap, scope=capped or TRIAL_SCOPE, cap=cap, **why)
+        case EnrolmentCapLifted(site=capped):
+            rows.put(EnrolmentCap, scope=capped or TRIAL_SCOPE, cap=None, **why)
 
 
 def _apply_entry(rows: Rows, recorded: Recorded) -> None:
@@ -154,8 +204,16 @@ def _apply_entry(rows: Rows, recorded: Recorded) -> None:
             )
         case SubjectEnrolled(subject=subject):
             rows.change(Subject, subject, enrolled_at=at)
-        case SubjectRandomized(subject=subject, arm=arm, randomization_number=number):
-            rows.change(Subject, subject, randomized_at=at, arm=arm, randomization_number=number)
+        case SubjectRandomized(subject=subject, arm=arm, randomization_number=number) as allocated:
+            rows.change(
+                Subject,
+                subject,
+                randomized_at=at,
+                arm=arm,
+                allocated_under=allocated.scheme,
+                allocated_in=allocated.stratum,
+                randomization_number=number,
+            )
 
 
 def _apply_course(rows: Rows, recorded: Recorded) -> None:
@@ -215,6 +273,10 @@ PROJECTION = Projection(
         StratumCorrected,
         WrongTreatmentGiven,
         SubjectRandomizedTwice,
+        SiteOpened,
+        SiteClosed,
+        EnrolmentCapSet,
+        EnrolmentCapLifted,
         ProductInfused,
         CiclosporinDosed,
         SubjectEvaluated,

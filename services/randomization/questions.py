@@ -1,4 +1,4 @@
-"""What is asked of the read model: one subject and its record, a page of them, or all that the CONSORT flow counts."""
+"""What is asked of the read model: a subject, a page of them, all that is counted; and of the log, what is capped."""
 
 from __future__ import annotations
 
@@ -8,8 +8,26 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.randomization.answers import SubjectDetail
-from services.randomization.projections import AllocationError, Consent, Subject
+from services.randomization.projections import (
+    TRIAL_SCOPE,
+    AllocationError,
+    Consent,
+    EnrolmentCap,
+    SiteState,
+    Subject,
+)
+from services.randomization.sites import ABOUT_CAPS, Caps, evolve_caps
+from shared.events import decode
+from shared.eventstore.model import EventLog
 from shared.problems import UNKNOWN_SUBJECT
+
+
+async def capped_scopes(log: EventLog) -> frozenset[str | None]:
+    """The sites that a cap is in effect for, and TRIAL where there is one for all of them; by the log itself."""
+    caps: Caps = {}
+    for stored in (await log.read(ABOUT_CAPS)).events:
+        caps = evolve_caps(caps, decode(stored))
+    return frozenset(caps)
 
 
 async def subject_of(session: AsyncSession, subject: str) -> Subject:
@@ -47,6 +65,22 @@ async def subjects_at(session: AsyncSession, sites: Collection[str] | None) -> l
     question = select(Subject)
     if sites is not None:
         question = question.where(col(Subject.site).in_(sites))
+    return list((await session.exec(question)).all())
+
+
+async def site_states_at(session: AsyncSession, sites: Collection[str] | None) -> list[SiteState]:
+    """Which of some sites (None: of all) are open or closed, where that is on record."""
+    question = select(SiteState)
+    if sites is not None:
+        question = question.where(col(SiteState.site).in_(sites))
+    return list((await session.exec(question)).all())
+
+
+async def caps_at(session: AsyncSession, sites: Collection[str] | None) -> list[EnrolmentCap]:
+    """The caps of some sites (None: of all), and that of all sites together."""
+    question = select(EnrolmentCap)
+    if sites is not None:
+        question = question.where(col(EnrolmentCap.scope).in_([*sites, TRIAL_SCOPE]))
     return list((await session.exec(question)).all())
 
 

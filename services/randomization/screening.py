@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from services.randomization.commands import RescreenSubject, ScreenSubject
 from services.randomization.events import Sex, SubjectRescreened, SubjectScreened
+from services.randomization.sites import about_opening, evolve_opening, require_open
 from services.randomization.subject import Subject, evolve, require_active, subject_query
 from shared.chronology import require_since_start
 from shared.decision import Decider
@@ -45,26 +46,40 @@ _SEX: dict[str, Sex] = {
 }
 
 
-def _numbers_of(site: str) -> Query:
-    return Query((QueryItem(types=(SubjectScreened.name,), tags=(f"site:{site}",)),))
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A site's screening register: its last number, and whether it is open (None where nothing is recorded of it)."""
+
+    site: str
+    last_number: int = 0
+    is_open: bool | None = None
+
+    def next_number(self) -> str:
+        """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification).
+
+        Raises SITE_CLOSED or SITE_FULL.
+        """
+        require_open(self.site, self.is_open)
+        if self.last_number >= LAST_SCREENING_NUMBER:
+            raise SITE_FULL(site=self.site)
+        return f"{self.site}-{self.last_number + 1:03d}"
 
 
-def _last_number(number: int, recorded: Recorded) -> int:
+def _about_register(site: str) -> Query:
+    return about_opening(site) | Query((QueryItem(types=(SubjectScreened.name,), tags=(f"site:{site}",)),))
+
+
+def evolve_register(register: Register, recorded: Recorded) -> Register:
+    """The register after one more event."""
     match recorded.event:
         case SubjectScreened(subject=subject):
-            return max(number, int(subject.removeprefix(f"{site_of(subject)}-")))
+            number = int(subject.removeprefix(f"{site_of(subject)}-"))
+            return replace(register, last_number=max(register.last_number, number))
         case _:
-            return number
+            return replace(register, is_open=evolve_opening(register.is_open, recorded))
 
 
-def _next_number(site: str, last_number: int) -> str:
-    """The site's next number, from 001; numbers are never used twice (EMA GCP: unambiguous identification)."""
-    if last_number >= LAST_SCREENING_NUMBER:
-        raise SITE_FULL(site=site)
-    return f"{site}-{last_number + 1:03d}"
-
-
-def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequence[Event]:
+def screen(protocol: Protocol, command: ScreenSubject, register: Register) -> Sequence[Event]:
     """A person under the site's next number.
 
     Raises BIRTH_YEAR_IMPLAUSIBLE for an age that no person can have.
@@ -75,7 +90,7 @@ def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequ
         raise BIRTH_YEAR_IMPLAUSIBLE(earliest=year - LIFETIME_YEARS_MAX, latest=year)
     return [
         SubjectScreened(
-            subject=_next_number(command.site, last_number),
+            subject=register.next_number(),
             site=command.site,
             birth_year=command.birth_year,
             sex=_SEX[command.sex],
@@ -83,28 +98,28 @@ def screen(protocol: Protocol, command: ScreenSubject, last_number: int) -> Sequ
     ]
 
 
-def screening(protocol: Protocol) -> Decider[ScreenSubject, int]:
+def screening(protocol: Protocol) -> Decider[ScreenSubject, Register]:
     """The rules of screening under a protocol."""
     return Decider(
-        boundary=lambda command: _numbers_of(command.site),
-        initial=lambda _: 0,
-        evolve=_last_number,
-        decide=lambda command, last_number: screen(protocol, command, last_number),
+        boundary=lambda command: _about_register(command.site),
+        initial=lambda command: Register(command.site),
+        evolve=evolve_register,
+        decide=lambda command, register: screen(protocol, command, register),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Returning:
-    """Who failed screening and comes again, and the last number of the site."""
+    """Who failed screening and comes again, and the register of the site."""
 
     id: str
+    register: Register
     subject: Subject = field(default_factory=Subject)
-    last_number: int = 0
 
 
 def evolve_returning(state: Returning, recorded: Recorded) -> Returning:
     """Numbers count over all subjects of the site; everything else, only for the one that comes again."""
-    state = replace(state, last_number=_last_number(state.last_number, recorded))
+    state = replace(state, register=evolve_register(state.register, recorded))
     if f"subject:{state.id}" in recorded.event.tags():
         state = replace(state, subject=evolve(state.subject, recorded))
     return state
@@ -116,7 +131,7 @@ def rescreen(protocol: Protocol, command: RescreenSubject, state: Returning) -> 
     if subject.eligible is not False:
         raise NOT_SCREEN_FAILED()
     site = site_of(command.subject)
-    number = _next_number(site, state.last_number)
+    number = state.register.next_number()
     require_since_start(protocol, site, command.at)
     return [
         SubjectScreened(subject=number, site=site, birth_year=subject.birth_year, sex=subject.sex),
@@ -127,8 +142,8 @@ def rescreen(protocol: Protocol, command: RescreenSubject, state: Returning) -> 
 def rescreening(protocol: Protocol) -> Decider[RescreenSubject, Returning]:
     """The rules of screening again under a protocol."""
     return Decider(
-        boundary=lambda command: _numbers_of(site_of(command.subject)) | subject_query(command.subject),
-        initial=lambda command: Returning(id=command.subject),
+        boundary=lambda command: _about_register(site_of(command.subject)) | subject_query(command.subject),
+        initial=lambda command: Returning(command.subject, Register(site_of(command.subject))),
         evolve=evolve_returning,
         decide=lambda command, state: rescreen(protocol, command, state),
     )

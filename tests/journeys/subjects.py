@@ -106,6 +106,7 @@ async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) 
 async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     """Something of every kind that the services record, about a responder, a subject of the other arm, and one more."""
     staff, lis = speaking_as(Role.INVESTIGATOR, site), speaking_as(Role.LAB, site)
+    await closed_and_opened_again(speaking_as(Role.ADMIN), site)
     subject, path = await responder(staff, site)
     await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(93)})
     await post(staff, f"{path}/evaluations", {"timepoint": "M3"})
@@ -136,6 +137,15 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
 
     failed = await screen_failed(staff, site)
     await post(staff, f"/randomization/subjects/{failed}/rescreening", {})
+
+
+async def closed_and_opened_again(admin: httpx.AsyncClient, site: str) -> None:
+    """A site that was closed for a while, and a cap that was in effect for a while; neither bounds it any more."""
+    why = {"reason": "the ward was moved"}
+    await post(admin, f"/randomization/sites/{site}/closure", why)
+    await post(admin, "/randomization/enrolment-cap", why | {"site": site, "cap": 1})
+    await post(admin, "/randomization/enrolment-cap/lifting", why | {"site": site})
+    await post(admin, f"/randomization/sites/{site}/opening", why)
 
 
 async def every_allocation_error(client: httpx.AsyncClient, subject: str, duplicate: str) -> int:

@@ -26,10 +26,12 @@ from services.randomization.commands import (
 )
 from services.randomization.events import (
     ContactRegained,
+    SiteClosed,
     SubjectLostToFollowUp,
     SubjectRescreened,
     SubjectWithdrawn,
 )
+from services.randomization.sites import SITE_CLOSED
 from services.randomization.subject import RESCREENED
 from services.visits.events import CiclosporinDosed
 from shared.decision import Command, Decider
@@ -152,6 +154,19 @@ def test_a_command_is_legal_in_a_state_or_refused_by_name(state: str, command: s
         assert result.events
     else:
         result.rejects(REFUSALS[answer])
+
+
+@pytest.mark.parametrize(("state", "command", "answer"), CELLS, ids=[f"{state}-{name}" for state, name, _ in CELLS])
+def test_at_a_closed_site_nobody_comes_in_and_all_else_goes_on(state: str, command: str, answer: str) -> None:
+    other = (*ready_to_randomize(FIRST), randomized(FIRST, 0, stratum="RARS|01"))
+    rules, asked = COMMANDS[command]
+    result = given(SCHEME, *other, *STATES[state], SiteClosed(site="01")).when(rules, asked)
+    if answer != "yes":
+        result.rejects(REFUSALS[answer])
+    elif command in {"screen", "again", "enrol"}:
+        result.rejects(SITE_CLOSED, site="01")
+    else:
+        assert result.problem is None, result.problem.document()
 
 
 def test_the_table_holds_every_state_and_every_command() -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request, Response
+from pydantic import WithJsonSchema
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle, require_own_key
@@ -25,7 +26,11 @@ from shared.runtime import Runtime
 from shared.tokens import CHALLENGE
 
 LOG_POSITION = "Log-Position"
+POSITION_MAX = 2**63 - 1
 POLL_S = 0.01
+CATCH_UP_S = 0.5
+"""How long a reader who asks for no position waits for the read model to catch up with the log."""
+
 EVERY_ROLE = tuple(role for role in Role if role is not Role.SYSTEM)
 
 SECURITY_SCHEMES = {
@@ -44,13 +49,18 @@ IdempotencyKey = Annotated[
     ),
 ]
 AtLeastPosition = Annotated[
-    int,
+    int | None,
     Header(
         alias=LOG_POSITION,
         ge=0,
-        le=2**63 - 1,
-        description="Answer from a read model that reflects at least this log position (waits a moment, then 503).",
+        le=POSITION_MAX,
+        description=(
+            "Answer from a read model that reflects at least this log position (waits a moment, then 503). "
+            "Default: all that is recorded by now, if that takes but a moment; 0: as it stands."
+        ),
     ),
+    # A header cannot hold null, which the type would say.
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": POSITION_MAX}),
 ]
 
 
@@ -63,7 +73,7 @@ class Call:
     trace: str
     response: Response
     key: RequestKey | None = None
-    at_least: int = 0
+    at_least: int | None = None
 
     def require_subject(self, subject: str) -> None:
         """Raise FORBIDDEN unless the actor may act for the subject's site."""
@@ -89,20 +99,25 @@ class Call:
     async def read(self, projection: Projection) -> AsyncIterator[AsyncSession]:
         """A read-only snapshot of a read model, at least as new as the caller asked for.
 
-        The answer bears the position it reflects. Raises NOT_YET_PROJECTED after `read_wait_s`.
+        Who asks for nothing sees what was recorded when they asked, unless the read model is further behind than
+        CATCH_UP_S. The answer bears the position it reflects. Raises NOT_YET_PROJECTED after `read_wait_s`.
         """
-        deadline = asyncio.get_running_loop().time() + self.runtime.settings.read_wait_s
+        wanted, patience_s = self.at_least, self.runtime.settings.read_wait_s
+        if wanted is None:
+            wanted, patience_s = await self.runtime.log.head(), CATCH_UP_S
+        deadline = asyncio.get_running_loop().time() + patience_s
         engine = self.runtime.engine.execution_options(isolation_level="REPEATABLE READ")
         while True:
+            is_over = asyncio.get_running_loop().time() > deadline
             async with engine.connect() as connection:
                 position = await read_progress(connection, projection.progress, projection.name)
-                if position >= self.at_least:
+                if position >= wanted or (is_over and self.at_least is None):
                     self.response.headers[LOG_POSITION] = str(position)
                     async with AsyncSession(bind=connection) as session:
                         yield session
                     return
             # Whoever waits leaves the connection to others.
-            if asyncio.get_running_loop().time() > deadline:
+            if is_over:
                 raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=position)
             await asyncio.sleep(POLL_S)
 
@@ -155,7 +170,7 @@ def may_read(*roles: Role) -> Any:  # noqa: ANN401 (FastAPI's parameter marker)
     """The dependency of a route that answers a question: the caller must bear one of the roles (default: any)."""
     allowed = frozenset(roles or EVERY_ROLE)
 
-    async def read_call(request: Request, response: Response, log_position: AtLeastPosition = 0) -> Call:
+    async def read_call(request: Request, response: Response, log_position: AtLeastPosition = None) -> Call:
         actor = _actor(request, allowed)
         return Call(request.app.state.runtime, actor, request.state.trace, response, at_least=log_position)
 

@@ -72,7 +72,7 @@ async def run_policy(policy: Policy, projection: Projection, runtime: Runtime) -
 
 async def _follow(policy: Policy, projection: Projection, runtime: Runtime) -> None:
     async with runtime.engine.begin() as connection:
-        after = await read_progress(connection, projection.progress, policy.name)
+        after = await read_progress(connection, projection.progress, policy.name, for_update=True)
     async for result in runtime.log.follow(policy.query, after=after):
         for stored in result.events:
             try:

@@ -196,13 +196,16 @@ async def _fill(connection: AsyncConnection, projection: Projection, log: EventL
 
 
 async def read_progress(connection: AsyncConnection, progress: Table, name: str, *, for_update: bool = False) -> int:
-    """The position reached under a name, 0 at first; with `for_update` the row is locked until the commit."""
+    """The position reached under a name, 0 at first. With `for_update` its row is there, and locked until the commit.
+
+    Only with it is anything written: of two readers who found no row, the snapshot of one would forbid it.
+    """
     question = select(progress.c.position).where(progress.c.name == name)
     position = (await connection.execute(question.with_for_update() if for_update else question)).scalar()
-    if position is not None:
-        return int(position)
+    if position is not None or not for_update:
+        return int(position or 0)
     await connection.execute(insert(progress).values(name=name, position=0).on_conflict_do_nothing())
-    return await read_progress(connection, progress, name, for_update=for_update)
+    return await read_progress(connection, progress, name, for_update=True)
 
 
 async def write_progress(connection: AsyncConnection, progress: Table, name: str, position: int) -> None:

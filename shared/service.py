@@ -63,7 +63,7 @@ class Service:
     name: str
     summary: str
     description: str
-    router: APIRouter
+    routers: tuple[APIRouter, ...]
     projection: Projection
     migrations: Path
     policies: tuple[Policy, ...] = ()
@@ -116,7 +116,8 @@ def create_service(service: Service) -> FastAPI:
         redirect_slashes=False,
     )
     application.state.runtime = None
-    application.include_router(service.router)
+    for router in service.routers:
+        application.include_router(router)
     application.include_router(_operations_of(service))
     application.add_middleware(BodyLimit, bytes_max=settings.body_bytes_max)
     application.add_middleware(StopAnswer)

@@ -249,7 +249,7 @@ SERVICE = Service(
     name="audit",
     summary="What was recorded, and the proof of it.",
     description="The trail of every event, its Merkle tree, signed checkpoints, proofs, the export, and signatures.",
-    router=router,
+    routers=(router,),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

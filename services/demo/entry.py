@@ -13,6 +13,7 @@ from services.demo.year import Year
 
 FORM_VERSION = "1.0"
 DAY = timedelta(days=1)
+COMES_AGAIN_AFTER_DAYS = 28
 
 
 class Entry:
@@ -92,9 +93,24 @@ class Entry:
                     expect=409,
                     what="enrol a subject that is not eligible",
                 )
+            if self._trial.first_time("come again after failing"):
+                self._agenda.plan(on + COMES_AGAIN_AFTER_DAYS * DAY, self._come_again)
             return
         await client.post(team.coordinator, f"{self._path}/enrolment", {"occurred_at": team.at(on, 10)})
         self._agenda.plan(on + self._chance.randint(0, 1) * DAY, self._randomize)
+
+    async def _come_again(self, on: date) -> None:
+        """Who failed is screened once more under a new number, and fails again."""
+        rescreened = await self._client.post(
+            self._team.coordinator, f"{self._path}/rescreening", {"occurred_at": self._team.at(on, 8)}
+        )
+        self._subject = rescreened["subject"]
+        await self._client.post(
+            self._team.coordinator,
+            f"{self._path}/consent",
+            {"version": FORM_VERSION, "occurred_at": self._team.at(on, 8)},
+        )
+        self._agenda.plan(on + DAY, self._assess)
 
     async def _randomize(self, on: date) -> None:
         """Allocation. The first answer gets lost on its way: the same request under the same key gets it again."""

@@ -1,4 +1,4 @@
-"""What nobody had planned: a reaction, a serious event, a transfusion, a mistake of the laboratory, a withdrawal.
+"""What nobody had planned: a reaction, a serious event, a transfusion, mistakes of laboratory and site, a withdrawal.
 
 Each is dealt to a certain subject of an arm, by its number in the arm, so that a small trial has them as well.
 """
@@ -22,6 +22,11 @@ HAEMOGLOBIN_BEFORE_G_L = "69"
 SERIOUS_EVENT_DAY = 66
 REDUCTION_DAY = 75
 WITHDRAWAL_DAY = 158
+
+WRONG_TREATMENT_DAY = 12
+INELIGIBILITY_DAY = 20
+STRATUM_DAY = 30
+LOST_DAY, REACHED_DAY = 108, 110
 
 
 class Incidents:
@@ -53,7 +58,8 @@ class Incidents:
 
     def plan(self, agenda: Agenda, day_0: date, leave: Step) -> None:
         """Put what will befall the subject into its agenda; `leave` is the last step of who withdraws."""
-        if self._treatment.kind != "ciclosporin":
+        if self._treatment.kind == "msc-infusion":
+            self._plan_errors(agenda, day_0)
             return
         if self._is_first:
             transfuse = partial(self._treatment.transfuse, HAEMOGLOBIN_BEFORE_G_L)
@@ -63,6 +69,44 @@ class Incidents:
             agenda.plan(day_0 + SERIOUS_EVENT_DAY * DAY, self._serious_event)
             reduce = partial(self._treatment.reduce_csa, "An infection, and a trough above the range.")
             agenda.plan(day_0 + REDUCTION_DAY * DAY, reduce)
+
+    def _plan_errors(self, agenda: Agenda, day_0: date) -> None:
+        """What the site finds to have been wrong with two allocations; and one of the two is lost for days."""
+        if self._is_first:
+            agenda.plan(day_0 + WRONG_TREATMENT_DAY * DAY, self._give_wrong_treatment)
+            agenda.plan(day_0 + STRATUM_DAY * DAY, self._correct_stratum)
+        if self._is_second:
+            agenda.plan(day_0 + INELIGIBILITY_DAY * DAY, self._find_ineligible)
+            agenda.plan(day_0 + LOST_DAY * DAY, self._lose)
+            agenda.plan(day_0 + REACHED_DAY * DAY, self._reach)
+
+    async def _give_wrong_treatment(self, on: date) -> None:
+        arms = self._trial.protocol.arms
+        received = next(arm.code for arm in arms if arm.treatment != self._treatment.kind)
+        body = {"received": received, "reason": "A nurse gave the capsules of the neighbouring bed, once."}
+        await self._tell("wrong-treatment", body, on)
+
+    async def _correct_stratum(self, on: date) -> None:
+        other = {"RA": "RARS", "RARS": "RA"}[self._person.diagnosis]
+        body = {"diagnosis": other, "reason": "A second reader counted the ring sideroblasts anew."}
+        await self._tell("stratum-correction", body, on)
+
+    async def _find_ineligible(self, on: date) -> None:
+        body = {"cause": "ineligible", "reason": "Had been in another trial three weeks before, as the monitor found."}
+        await self._tell("randomization-error", body, on)
+
+    async def _lose(self, on: date) -> None:
+        last = on - DAY
+        body = {"last_contact_on": last.isoformat(), "reason": "No answer at any number, and the letter came back."}
+        await self._tell("loss-to-follow-up", body, on)
+
+    async def _reach(self, on: date) -> None:
+        await self._tell("contact", {"reason": "A daughter gave the new number."}, on)
+
+    async def _tell(self, route: str, body: Mapping[str, str], on: date) -> None:
+        """The coordinator records it of the subject."""
+        path = f"/randomization/subjects/{self._subject}/{route}"
+        await self._client.post(self._team.coordinator, path, {**body, "occurred_at": self._team.at(on, 13)})
 
     def as_first_sent(self, item: str, specimen: Mapping[str, str]) -> dict[str, str]:
         """The count as the laboratory first sends it: once with the platelets of somebody else."""

@@ -209,7 +209,7 @@ SERVICE = Service(
     name="labs",
     summary="Results from hospital systems.",
     description="Reports in JSON and HL7 v2, units, grades and corrections, and the quarantine of what cannot be read.",
-    router=router,
+    routers=(router,),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

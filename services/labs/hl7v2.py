@@ -73,6 +73,8 @@ def read_message(
     except Hl7Error as error:
         return _command(text, setting, head, sender, grounds=(ground_of(error),), quarantined=None)
     whose = subject or trial_subject(report.identifiers, setting)
+    if (ahead := _dated_ahead(report, setting.latest)) is not None:
+        return _command(text, setting, head, sender, subject=whose, grounds=(ahead,), quarantined=None)
     every = _sent_results(report, sender, whose, personal_words(message), quarantined)
     sent = [each for each in every if not is_other_test(each.codings, aliases)]
     results, faults = read_results(sent, setting.latest, aliases)
@@ -224,6 +226,20 @@ def _reported_at(report: Report) -> datetime | None:
     reported = [order.reported_at.at for order in report.orders if order.reported_at]
     sent_at = report.header.sent_at
     return max(reported, default=sent_at.at if sent_at else None)
+
+
+def _dated_ahead(report: Report, latest: datetime) -> Ground | None:
+    """The ground to quarantine a report that is dated after its arrival: no correction of it would ever count."""
+    reported_at = _reported_at(report)
+    if reported_at is None or reported_at <= latest:
+        return None
+    dated = (order.sequence for order in report.orders if order.reported_at and order.reported_at.at == reported_at)
+    number = next(dated, None)
+    place = Place(segment="MSH", sequence=1, field=7)
+    if number is not None:
+        place = Place(segment="OBR", sequence=number, field=22)
+    text = "The report is dated in the future."
+    return Ground(code="reported-in-the-future", condition=ErrorCode.DATA_TYPE_ERROR, text=text, place=place)
 
 
 def _ground(fault: Fault, sent: SentResult) -> Ground:

@@ -254,14 +254,11 @@ async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
     return Response(flow_chart.draw(flow), media_type=media, headers=dict(call.response.headers))
 
 
-router.include_router(api_allocation_errors.router)
-router.include_router(api_schemes.router)
-
 SERVICE = Service(
     name="randomization",
     summary="Who is in the trial, and in which arm.",
-    description="Screening, informed consent, eligibility, enrolment, allocation and withdrawal.",
-    router=router,
+    description="Screening, informed consent, eligibility, enrolment, allocation and its errors, loss and withdrawal.",
+    routers=(router, api_allocation_errors.router, api_schemes.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

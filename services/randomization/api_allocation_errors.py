@@ -6,8 +6,6 @@ may have others enter it.
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from services.randomization import allocation_errors
 from services.randomization.answers import CorrectedStratum
 from services.randomization.commands import (
@@ -22,13 +20,13 @@ from services.randomization.commands import (
 )
 from services.randomization.events import StratumCorrected
 from shared.answers import Written
-from shared.call import AuthenticatedRoute, SiteStaff
+from shared.call import SiteStaff
 from shared.chronology import OUT_OF_ORDER
 from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SubjectId
-from shared.service import recorded_event
+from shared.service import recorded_event, service_router
 
-router = APIRouter(route_class=AuthenticatedRoute)
+router = service_router("randomization")
 
 OF_ANY_ERROR = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, OUT_OF_ORDER, WRITE_CONFLICT)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from services.randomization.answers import RevealedScheme, SchemeList, SealedScheme
 from services.randomization.commands import Reveal, Scheme
 from services.randomization.events import RandomizationSchemeSealed
 from services.randomization.scheme import SCHEME_REVEALED, UNKNOWN_SCHEME
 from services.randomization.sealing import reveal_seed, schemes_of, seal_scheme
-from shared.call import LOG_POSITION, AuthenticatedRoute, Call, Reader, may_write
+from shared.call import LOG_POSITION, Call, Reader, may_write
 from shared.identity import Role
 from shared.problems import WRITE_CONFLICT, problem_responses
-from shared.service import recorded_event
+from shared.service import recorded_event, service_router
 
-router = APIRouter(route_class=AuthenticatedRoute)
+router = service_router("randomization")
 
 Statistician = Annotated[Call, may_write(Role.STATISTICIAN)]
 

@@ -47,7 +47,7 @@ class RescreenSubject(Rescreening, AboutSubject):
 class Consent(Command):
     """The version of the consent form that was signed."""
 
-    version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\- ]+$")]
+    version: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\-][A-Za-z0-9_.\- ]*$")]
 
 
 class ObtainConsent(Consent, AboutSubject):

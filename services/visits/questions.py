@@ -92,7 +92,7 @@ async def subject_in_log(call: Call, subject: str) -> Subject:
     Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
     """
     read = await call.runtime.log.read(subject_query(subject, *second_dose.NEEDS))
-    if read.head < call.at_least:
+    if read.head < (call.at_least or 0):
         raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=read.head)
     call.response.headers[LOG_POSITION] = str(read.head)
     return reduce(evolve, (decode(stored) for stored in read.events), Subject())

@@ -23,8 +23,18 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,47}$")]
 AnalyteCode = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,15}$")]
 """An analyte, such as `HGB`."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00-\x1f\x7f]+$")]
-"""One line that a person wrote: no control characters, at most 500 characters."""
+_UNWRITTEN = r"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
+"""Controls, line separators, and what turns the direction of writing, so that a line reads otherwise than it is."""
+
+_BLANK = r"\s\u200b-\u200f\ufeff"
+
+Text = Annotated[
+    str,
+    StringConstraints(
+        min_length=1, max_length=500, pattern=rf"^[^{_UNWRITTEN}]*[^{_UNWRITTEN}{_BLANK}][^{_UNWRITTEN}]*$"
+    ),
+]
+"""One line that a person wrote, and not a blank one: no control characters, at most 500 characters."""
 
 
 Whole = Annotated[int, Strict()]

@@ -67,6 +67,16 @@ async def followed(engine: AsyncEngine, head: int) -> None:
         await asyncio.sleep(0.01)
 
 
+async def test_a_reader_of_a_new_store_is_answered_while_the_projection_begins(engine: AsyncEngine) -> None:
+    async with engine.execution_options(isolation_level="REPEATABLE READ").connect() as reader:
+        # Given a reader whose snapshot is older than the projection's first row
+        await reader.execute(select(1))
+        async with engine.begin() as projector:
+            await read_progress(projector, PROJECTION.progress, PROJECTION.name, for_update=True)
+
+        assert await read_progress(reader, PROJECTION.progress, PROJECTION.name) == 0
+
+
 async def test_processes_that_follow_at_once_come_to_what_a_rebuild_comes_to(
     log: PostgresLog, engine: AsyncEngine
 ) -> None:

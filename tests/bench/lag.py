@@ -67,7 +67,7 @@ def _sample(client: httpx.Client, name: str, waits: Waits) -> None:
     headers = {"Content-Type": "application/json"}
     written = client.post("/labs/results", content=BODY % (name, SUBJECT, name), headers=headers).raise_for_status()
     waits.for_own_write_ms.append(_read_ms(client, {"Log-Position": written.headers["Log-Position"]}))
-    waits.for_nothing_ms.append(_read_ms(client, {}))
+    waits.for_nothing_ms.append(_read_ms(client, {"Log-Position": "0"}))
 
 
 def _read_ms(client: httpx.Client, headers: dict[str, str]) -> float:

@@ -1,4 +1,4 @@
-"""A reader may ask for a read model as new as a position of the log (`Log-Position`); others do not wait for it."""
+"""A reader may ask for a read model as new as a `Log-Position`; who does not gets all that is recorded by then."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ async def test_readers_who_wait_leave_the_connections_to_others(trial: Trial, sp
     assert answer.status_code == 200
     assert not any(task.done() for task in waiting)
     assert {each.status_code for each in await asyncio.gather(*waiting)} == {503}
+
+
+async def test_who_has_written_finds_it_without_asking_for_a_position(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    for _ in range(5):
+        written = await staff.post("/randomization/subjects", json={"site": site, "birth_year": 1960, "sex": "F"})
+
+        found = await staff.get(written.headers["Location"])
+
+        assert (written.status_code, found.status_code) == (201, 200)
+        assert int(found.headers["Log-Position"]) >= written.json()["position"]

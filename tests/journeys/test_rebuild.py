@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
 
@@ -14,18 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from services.app import SERVICES
 from shared.projection import Projection, read_progress, rebuild
 from shared.runtime import open_runtime
-from tests.conftest import Server
 from tests.journeys.subjects import a_bit_of_everything
-from tests.journeys.trial import As, Trial, serving
+from tests.journeys.trial import As, Trial
 
 CATCH_UP_S = 20
-
-
-@pytest.fixture(scope="module")
-async def trial(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
-    """A trial of its own: what other journeys recorded must not stand in for what this one should."""
-    async with serving(server.create_database("rebuild"), tmp_path_factory.mktemp("home")) as trial:
-        yield trial
 
 
 async def rows_of(engine: AsyncEngine, projection: Projection) -> dict[str, list[tuple[Any, ...]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,9 +12,8 @@ from services.randomization.verifier import MismatchError, verify_allocation
 from shared.events import decode
 from shared.identity import Role
 from shared.runtime import open_runtime
-from tests.conftest import Server
 from tests.journeys.subjects import post, randomized, trail
-from tests.journeys.trial import As, Trial, serving
+from tests.journeys.trial import As, Trial
 
 SCHEME: dict[str, Any] = {
     "method": "permuted-blocks",
@@ -33,13 +31,6 @@ MINIMIZATION: dict[str, Any] = {
     "p": "4/5",
     "reason": "approved by the steering committee",
 }
-
-
-@pytest.fixture(scope="module")
-async def trial(server: Server, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
-    """A trial of its own: a scheme is of all sites, and its reveal ends its use."""
-    async with serving(server.create_database("schemes"), tmp_path_factory.mktemp("home")) as trial:
-        yield trial
 
 
 async def exported(speaking_as: As, at: int) -> bytes:

@@ -21,6 +21,7 @@ from shared.keys import Keys
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 from shared.tokens import issue
+from tests.conftest import Server
 from tests.contract.operations import require_documented
 
 START_S = 60
@@ -82,10 +83,13 @@ async def serving(database_url: str, home: Path, stop_s: int = STOP_S) -> AsyncI
     await task
 
 
-@pytest.fixture(scope="session")
-async def trial(session_database_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Trial]:
-    """The running trial that the journeys share."""
-    async with serving(session_database_url, tmp_path_factory.mktemp("home")) as trial:
+@pytest.fixture(scope="module")
+async def trial(
+    request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Trial]:
+    """The running trial that the journeys of a module share; what other modules record stands in others."""
+    url = server.create_database(f"trial_{request.module.__name__.rpartition('.')[2]}")
+    async with serving(url, tmp_path_factory.mktemp("home")) as trial:
         yield trial
 
 
@@ -108,7 +112,5 @@ async def speaking_as(trial: Trial) -> AsyncIterator[As]:
 def site(trial: Trial) -> str:
     """A site of its own for each journey of a trial, so that journeys do not see each other's subjects."""
     number = next(trial.sites)
-    assert number <= SITES_MAX, (
-        "the sites are used up: give a module of journeys a trial of its own, as test_rebuild has"
-    )
+    assert number <= SITES_MAX, "the sites of the trial are used up: part the module of journeys"
     return f"{number:02d}"

@@ -47,6 +47,25 @@ def test_a_ground_says_where_and_what_a_mapping_would_name() -> None:
     assert command.quarantined == (2, 3)
 
 
+@pytest.mark.parametrize(
+    ("sent", "dated", "place"),
+    [
+        ("|20251231110000|", "|20990101|", "OBR[1]-22"),
+        ("|20251231110000|", "||", "MSH[1]-7"),  # then the message's own time is that of the report
+    ],
+)
+def test_a_report_from_the_future_is_quarantined_whole(sent: str, dated: str, place: str) -> None:
+    text = oru(OBX_HGB, OBX_PLT).replace(sent, dated)
+    if place.startswith("MSH"):
+        text = text.replace("20251231120000+0800", "20990101")
+    command = read_message(text, SETTING)
+    # Were it recorded, every later correction of it would be taken for an older report.
+    assert (command.subject, command.results, command.quarantined) == (S, (), None)
+    assert [(ground.code, str(error_of(ground).location)) for ground in command.grounds] == [
+        ("reported-in-the-future", place)
+    ]
+
+
 def test_nothing_that_names_a_person_is_in_the_command() -> None:
     command = read_message(oru(OBX_HGB, OBX_LOCAL, NOTE), SETTING)
     said = repr(command)

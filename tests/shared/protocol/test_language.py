@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from shared.protocol import Measurement, Percentage, PositiveMeasurement, SiteId, SubjectId, site_of
+from shared.protocol.language import Text
 
 
 class Reading(BaseModel):
@@ -92,3 +93,33 @@ def test_a_subject_is_a_site_and_three_digits(subject: str) -> None:
 
 def test_a_subject_tells_its_site() -> None:
     assert site_of("01-017") == "01"
+
+
+class Remark(BaseModel):
+    text: Text
+
+
+@pytest.mark.parametrize("written", ["wish", "Wunsch der Patientin", "患者要求", "x", " indented", "a‍b", "wish…"])
+def test_a_text_is_a_line_in_any_script(written: str) -> None:
+    assert Remark(text=written).text == written
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        " ",
+        "\u3000",
+        "\u200b",
+        "a\nb",
+        "a\x00",
+        "a\x85b",
+        "a\u2028b",
+        "\u202eevil",
+        "safe\u2066evil\u2069",
+        "x" * 501,
+    ],
+)
+def test_a_text_is_not_blank_and_does_not_read_otherwise_than_it_is(written: str) -> None:
+    with pytest.raises(ValidationError):
+        Remark(text=written)

@@ -11,6 +11,8 @@ from pydantic import BaseModel, Field
 from services.randomization.events import (
     EligibilityAssessed,
     ErrorCause,
+    MethodName,
+    Parameters,
     RandomizationSchemeSealed,
     RandomizationSeedRevealed,
     Sex,
@@ -134,10 +136,11 @@ class SchemeDetail(BaseModel):
     """A scheme as far as it may be known."""
 
     version: int
-    method: str
+    method: MethodName
+    parameters: Annotated[Parameters, Field(description="What the method is told, but block sizes; empty for lists.")]
     ratio: dict[ArmCode, int]
     strata: list[str]
-    list_length: int
+    list_length: Annotated[int, Field(description="0 for a method that makes no lists.")]
     seed_commitment: str
     parameters_commitment: str
     list_roots: Annotated[dict[str, str], Field(description="By stratum; over the first `list_length` rows.")]
@@ -162,6 +165,7 @@ def _detail(scheme: RandomizationSchemeSealed, revealed: RandomizationSeedReveal
     return SchemeDetail(
         version=scheme.scheme,
         method=scheme.method,
+        parameters=scheme.parameters,
         ratio={each.code: each.share for each in scheme.arms},
         strata=list(scheme.strata),
         list_length=scheme.list_length,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
+from fractions import Fraction
 from typing import Annotated, Literal
 
-from pydantic import Field, StrictBool
+from pydantic import Field, PlainSerializer, PlainValidator, StrictBool, WithJsonSchema
 
 from services.randomization.eligibility import Findings
-from services.randomization.events import ArmShare, ErrorCause
+from services.randomization.events import ArmShare, ErrorCause, MethodName, Parameters
 from shared.decision import Command
 from shared.protocol.language import ArmCode, Code, SiteId, SubjectId, Text, Whole
 
@@ -91,12 +93,70 @@ class WithdrawSubject(Withdrawal, AboutSubject):
     """Record that the subject left the treatment or the study."""
 
 
-class Scheme(Command):
-    """A randomization scheme: arms and ratio, strata, and block sizes, which are told to nobody before the reveal."""
+_FRACTION = r"^[0-9]{1,6}(/[1-9][0-9]{0,5}|\.[0-9]{1,6})?$"
 
-    method: Literal["permuted-blocks"]
+
+def _fraction(value: object) -> Fraction:
+    if isinstance(value, Fraction):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(_FRACTION, value, re.ASCII):
+        raise ValueError('a fraction is written as text, such as "4/5" or "0.8"')
+    return Fraction(value)
+
+
+ExactFraction = Annotated[
+    Fraction,
+    PlainValidator(_fraction),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": _FRACTION, "examples": ["4/5"]}),
+]
+"""A fraction from 0 on, never rounded: read from a text, written in lowest terms."""
+
+
+class AnyScheme(Command):
+    """What every randomization scheme settles: arms and ratio, and the factors of the protocol that it looks at."""
+
     ratio: Annotated[dict[ArmCode, Annotated[Whole, Field(ge=1, le=100)]], Field(min_length=1, max_length=16)]
     strata: Annotated[tuple[Code, ...], Field(max_length=8)]
+
+
+class SimpleScheme(AnyScheme):
+    """Every subject by the ratio alone."""
+
+    method: Literal["simple"]
+
+
+class BiasedCoinScheme(AnyScheme):
+    """Efron's biased coin in each stratum, for two equal arms."""
+
+    method: Literal["biased-coin"]
+    p: Annotated[ExactFraction, Field(description="The chance of the arm that is behind, from 1/2 to 1.")]
+
+
+class UrnScheme(AnyScheme):
+    """Wei's urn UD(alpha, beta) in each stratum, for equal arms."""
+
+    method: Literal["urn"]
+    alpha: Annotated[Whole, Field(ge=0, le=1000, description="Balls of each arm at the start.")]
+    beta: Annotated[Whole, Field(ge=0, le=1000, description="Balls of the other arms that each draw adds.")]
+
+
+class MinimizationScheme(AnyScheme):
+    """Pocock and Simon's minimization; its strata are its factors, which it balances over the whole trial."""
+
+    method: Literal["minimization"]
+    weights: Annotated[
+        dict[Code, ExactFraction],
+        Field(min_length=1, max_length=8, description="The weight of each factor in `strata`."),
+    ]
+    distance: Annotated[Literal["range", "variance"], Field(description="Between the arms' counts.")] = "range"
+    p: Annotated[ExactFraction, Field(description="The chance of the preferred arms together.")]
+
+
+class BlockedScheme(AnyScheme):
+    """Permuted blocks in each stratum. Their sizes are told to nobody before the reveal."""
+
+    method: Literal["permuted-blocks"]
     block_sizes: Annotated[tuple[Annotated[Whole, Field(ge=1, le=256)], ...], Field(min_length=1, max_length=16)]
     sites: Annotated[
         tuple[SiteId, ...], Field(max_length=99, description="The sites whose lists are committed to row by row.")
@@ -104,12 +164,21 @@ class Scheme(Command):
     list_length: Annotated[Whole, Field(ge=1, le=1000, description="Rows of each list that are committed to.")] = 200
 
 
+DynamicScheme = SimpleScheme | BiasedCoinScheme | UrnScheme | MinimizationScheme
+"""The schemes that look at the counts when a subject comes: there is no list, and nothing but the seed is hidden."""
+
+Scheme = Annotated[BlockedScheme | DynamicScheme, Field(discriminator="method")]
+"""A randomization scheme as a statistician describes it; the method says which parameters it has."""
+
+
 class SealScheme(Command):
     """Settle a scheme, as far as it is published; `only_first` asks for nothing where one has been sealed."""
 
     id: str
-    method: Literal["permuted-blocks"]
+    method: MethodName
+    parameters: Parameters
     arms: tuple[ArmShare, ...]
+    factors: tuple[str, ...]
     strata: tuple[str, ...]
     list_length: int
     seed_commitment: str

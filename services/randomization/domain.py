@@ -12,6 +12,14 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from services.randomization.balance import (
+    OF_BALANCE,
+    Balance,
+    counts_of,
+    draw,
+    dynamic_method,
+    evolve_balance,
+)
 from services.randomization.commands import (
     AssessEligibility,
     EnrolSubject,
@@ -21,6 +29,7 @@ from services.randomization.commands import (
 )
 from services.randomization.eligibility import assess
 from services.randomization.events import (
+    Drawn,
     EligibilityAssessed,
     InformedConsentObtained,
     RandomizationSchemeSealed,
@@ -158,29 +167,41 @@ def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
     return subject_decider(protocol, withdraw)
 
 
-# Allocation: the subject, the schemes, and the slots that each stratum has used.
+# Allocation: the subject, the schemes, the slots that each stratum has used, and whom a method of balance counts.
 
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """A subject that asks for an arm, the schemes, and what the slots of each list have given so far."""
+    """A subject that asks for an arm, the schemes, and what the slots of each stratum have given so far.
+
+    `balance` is None under a scheme of lists: they look at no counts.
+    """
 
     id: str
     subject: Subject = field(default_factory=Subject)
     schemes: Schemes = field(default_factory=Schemes)
     given: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
+    balance: Balance | None = None
 
     def numbered(self, stratum: str) -> int:
         """How many subjects of a stratum have a randomization number, under whatever scheme."""
         return sum(len(arms) for (_, name), arms in self.given.items() if name == stratum)
 
+    def used(self, scheme: RandomizationSchemeSealed, stratum: str) -> int:
+        """How many slots are used up: minimization counts them over the whole trial, the others in the stratum."""
+        if scheme.method != "minimization":
+            return len(self.given.get((scheme.scheme, stratum), ()))
+        return sum(len(arms) for (version, _), arms in self.given.items() if version == scheme.scheme)
+
 
 def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
-    """Slots count over all subjects of a stratum; everything else, only for the one that asks."""
+    """Slots and counts are those of all subjects; everything else, of the one that asks."""
     event = recorded.event
     if isinstance(event, SubjectRandomized):
         given = (*state.given.get((event.scheme, event.stratum), ()), event.arm)
         state = replace(state, given={**state.given, (event.scheme, event.stratum): given})
+    if state.balance is not None:
+        state = replace(state, balance=evolve_balance(state.balance, event))
     if f"subject:{state.id}" in event.tags():
         return replace(state, subject=evolve(state.subject, recorded))
     return replace(state, schemes=evolve_schemes(state.schemes, recorded))
@@ -207,11 +228,8 @@ def randomize(
         raise WRITE_CONFLICT("Another scheme has just been sealed.")
     if scheme.scheme in state.schemes.revealed:
         raise SCHEME_REVEALED(scheme=scheme.scheme)
-    stratum = stratum_under(scheme, protocol, subject.stratum)
-    given = state.given.get((scheme.scheme, stratum), ())
-    rows = listed(scheme.arms, secret, stratum, len(given) + 1)
-    if rows[:-1] != given:
-        raise ALLOCATION_LIST_DIFFERS()
+    stratum = stratum_under(scheme, subject.stratum)
+    arm, drawn = _arm(scheme, secret, stratum, state)
     number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [
         SubjectRandomized(
@@ -219,11 +237,27 @@ def randomize(
             site=site,
             scheme=scheme.scheme,
             stratum=stratum,
-            slot=len(given),
-            arm=rows[-1],
+            slot=state.used(scheme, stratum),
+            arm=arm,
             randomization_number=number.lstrip("-"),
+            drawn=drawn,
         )
     ]
+
+
+def _arm(
+    scheme: RandomizationSchemeSealed, secret: Secret, stratum: str, state: Allocations
+) -> tuple[str, Drawn | None]:
+    """The next row of the stratum's list, or a draw under the counts."""
+    method = dynamic_method(scheme)
+    if method is not None:
+        counts = counts_of(scheme, state.balance or {}, stratum)
+        return draw(scheme, method, counts, seed=secret.seed, stratum=stratum, slot=state.used(scheme, stratum))
+    given = state.given.get((scheme.scheme, stratum), ())
+    rows = listed(scheme.arms, secret, stratum, len(given) + 1)
+    if rows[:-1] != given:
+        raise ALLOCATION_LIST_DIFFERS()
+    return rows[-1], None
 
 
 def allocation(
@@ -231,18 +265,21 @@ def allocation(
 ) -> Decider[RandomizeSubject, Allocations]:
     """The rules of allocation under a scheme and its secret.
 
-    The boundary holds the schemes, and every allocation that could use a slot of the same stratum: those of the site
-    where sites are strata, all of them otherwise.
+    The boundary holds the schemes, and every allocation that could use a slot of the same stratum, or be counted: those
+    of the site where sites are strata, all of them otherwise, and for minimization. Errors of allocation belong to it
+    where subjects are counted.
     """
+    dynamic = dynamic_method(scheme) is not None
+    of_one_site = "site" in scheme.strata and scheme.method != "minimization"
+    types = tuple(event.name for event in (OF_BALANCE if dynamic else (SubjectRandomized,)))
 
     def boundary(command: RandomizeSubject) -> Query:
-        tags = (f"site:{site_of(command.subject)}",) if "site" in scheme.strata else ()
-        allocations = Query((QueryItem(types=(SubjectRandomized.name,), tags=tags),))
-        return subject_query(command.subject) | allocations | ABOUT_SCHEMES
+        tags = (f"site:{site_of(command.subject)}",) if of_one_site else ()
+        return subject_query(command.subject) | Query((QueryItem(types=types, tags=tags),)) | ABOUT_SCHEMES
 
     return Decider(
         boundary=boundary,
-        initial=lambda command: Allocations(id=command.subject),
+        initial=lambda command: Allocations(id=command.subject, balance={} if dynamic else None),
         evolve=evolve_allocations,
         decide=lambda command, state: randomize(protocol, scheme, secret, command, state),
     )

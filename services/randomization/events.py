@@ -65,8 +65,26 @@ class SubjectEnrolled(Event, name="subject-enrolled", version=1, tags=("subject"
     site: SiteId
 
 
+class Drawn(BaseModel):
+    """How an arm was drawn, so that the draw can be repeated alone: exact, the arms in no order of their own.
+
+    `counts` are those of the earlier subjects by arm, at each factor's level for minimization, and otherwise of the
+    stratum under the key `stratum`; `scores` are fractions as text (`"4/5"`); `draw` is the number of a ticket.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    counts: dict[str, dict[ArmCode, int]]
+    scores: dict[ArmCode, str]
+    tickets: dict[ArmCode, int]
+    draw: int
+
+
 class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subject", "site", "stratum")):
-    """The next slot of the stratum's list, under a version of the scheme, was given to the subject, for good."""
+    """The next slot, under a version of the scheme, was given to the subject, for good.
+
+    `drawn` is null where the slot is a row of a list that was made beforehand.
+    """
 
     subject: SubjectId
     site: SiteId
@@ -75,6 +93,7 @@ class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subj
     slot: int
     arm: ArmCode
     randomization_number: str
+    drawn: Drawn | None
 
 
 class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subject", "site")):
@@ -83,6 +102,13 @@ class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subjec
     subject: SubjectId
     site: SiteId
     scope: Literal["treatment", "study"]
+
+
+MethodName = Literal["simple", "permuted-blocks", "biased-coin", "urn", "minimization"]
+"""The methods of `allocation`."""
+
+Parameters = dict[str, int | str | dict[str, str]]
+"""What a method is told; fractions as text (`"4/5"`)."""
 
 
 class ArmShare(BaseModel):
@@ -97,14 +123,18 @@ class ArmShare(BaseModel):
 class RandomizationSchemeSealed(Event, name="randomization-scheme-sealed", version=1):
     """A scheme was settled before its first use. Seed and block sizes are committed to, and told by nobody (ICH E9).
 
-    `list_roots` holds the root over the first `list_length` rows of each stratum that could be named; `sealed` what is
-    hidden but for the seed, for the services' own use.
+    `factors` are those of the protocol, in the order of a stratum's levels, and `strata` those that the scheme uses.
+    `parameters` tells all that the method is told but block sizes. `list_roots` holds the root over the first
+    `list_length` rows of each stratum that could be named, where the method makes lists; `sealed` what is hidden but
+    for the seed, for the services' own use.
     """
 
     id: str
     scheme: int
-    method: Literal["permuted-blocks"]
+    method: MethodName
+    parameters: Parameters
     arms: tuple[ArmShare, ...]
+    factors: tuple[str, ...]
     strata: tuple[str, ...]
     list_length: int
     seed_commitment: str

@@ -1,8 +1,8 @@
 """The rules of a randomization scheme: sealed before it is used, never edited, revealed once and then never used again.
 
-Of a scheme the log tells the method, the arms and their ratio, the strata, and commitments to what the sites must not
-learn: the seed and the block sizes (ICH E9 §2.3.2). These lie outside the log, see `vault`. A new version takes effect
-for later subjects; allocations name the version that they were made under.
+Of a scheme the log tells the method and its parameters, the arms and their ratio, the strata, and commitments to what
+the sites must not learn: the seed and the block sizes (ICH E9 §2.3.2). These lie outside the log, see `vault`. A new
+version takes effect for later subjects; allocations name the version that they were made under.
 """
 
 from __future__ import annotations
@@ -11,9 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice, product
 
-from services.randomization.commands import RevealSeed, Scheme, SealScheme
+from services.randomization.allocation import method_named, require_defined
+from services.randomization.commands import (
+    AnyScheme,
+    BlockedScheme,
+    DynamicScheme,
+    MinimizationScheme,
+    RevealSeed,
+    Scheme,
+    SealScheme,
+)
 from services.randomization.commitment import list_root, parameters_commitment
-from services.randomization.events import ArmShare, RandomizationSchemeSealed, RandomizationSeedRevealed
+from services.randomization.events import ArmShare, Parameters, RandomizationSchemeSealed, RandomizationSeedRevealed
 from services.randomization.permuted_blocks import arms
 from services.randomization.stream import seed_commitment
 from shared.decision import Decider
@@ -72,9 +81,9 @@ def evolve(schemes: Schemes, recorded: Recorded) -> Schemes:
             return schemes
 
 
-def default_scheme(protocol: Protocol) -> Scheme:
+def default_scheme(protocol: Protocol) -> BlockedScheme:
     """The protocol's own scheme."""
-    return Scheme(
+    return BlockedScheme(
         method="permuted-blocks",
         ratio={arm.code: arm.ratio for arm in protocol.arms},
         strata=tuple(factor.name for factor in protocol.allocation.strata),
@@ -83,59 +92,92 @@ def default_scheme(protocol: Protocol) -> Scheme:
 
 
 def checked(protocol: Protocol, scheme: Scheme) -> Scheme:
-    """The scheme, in the order of the protocol's arms and factors. Raises INVALID where it does not fit them."""
+    """The scheme, in the order of the protocol's arms and factors.
+
+    Raises INVALID where it does not fit them, and where its method is not defined for its parameters.
+    """
     codes, factors = protocol.arm_codes, [factor.name for factor in protocol.allocation.strata]
     if set(scheme.ratio) != set(codes):
         raise INVALID(f"ratio: names each arm of the protocol once: {', '.join(codes)}")
     if not set(scheme.strata) <= set(factors) or len(set(scheme.strata)) != len(scheme.strata):
         raise INVALID(f"strata: are factors of the protocol: {', '.join(factors)}")
-    shares = sum(scheme.ratio.values())
-    if any(size % shares for size in scheme.block_sizes):
-        raise INVALID(f"block_sizes: each is a multiple of the ratio's sum, {shares}")
     order = {
         "ratio": {code: scheme.ratio[code] for code in codes},
         "strata": tuple(name for name in factors if name in scheme.strata),
     }
-    return scheme.model_copy(update=order)
+    scheme = scheme.model_copy(update=order)
+    if isinstance(scheme, BlockedScheme):
+        _require_whole_blocks(scheme)
+    else:
+        _require_defined(scheme)
+    return scheme
+
+
+def _require_whole_blocks(scheme: BlockedScheme) -> None:
+    shares = sum(scheme.ratio.values())
+    if any(size % shares for size in scheme.block_sizes):
+        raise INVALID(f"block_sizes: each is a multiple of the ratio's sum, {shares}")
+
+
+def _require_defined(scheme: DynamicScheme) -> None:
+    if isinstance(scheme, MinimizationScheme) and scheme.weights.keys() != set(scheme.strata):
+        raise INVALID("weights: name each factor of the strata once")
+    try:
+        require_defined(method_named(scheme.method, _published(scheme)), scheme.ratio)
+    except ValueError as undefined:
+        raise INVALID(f"{scheme.method}: {undefined}") from undefined
+
+
+def _published(scheme: Scheme) -> Parameters:
+    """What the method is told, but block sizes: an extension of the body that all schemes have."""
+    if isinstance(scheme, BlockedScheme):
+        return {}
+    return scheme.model_dump(mode="json", exclude={*AnyScheme.model_fields, "method"})
 
 
 def committed(protocol: Protocol, scheme: Scheme, id: str, secret: Secret, sealed: str) -> SealScheme:  # noqa: A002
     """The command to seal a scheme whose secret is known here: what of it is published, and the rest as a seal."""
     shares = tuple(ArmShare(code=code, share=share) for code, share in scheme.ratio.items())
-    roots = {
-        stratum: list_root(secret.seed, stratum, listed(shares, secret, stratum, scheme.list_length))
-        for stratum in _strata(protocol, scheme)
-    }
     return SealScheme(
         occurred_at=scheme.occurred_at,
         reason=scheme.reason,
         id=id,
         method=scheme.method,
+        parameters=_published(scheme),
         arms=shares,
+        factors=tuple(factor.name for factor in protocol.allocation.strata),
         strata=scheme.strata,
-        list_length=scheme.list_length,
+        list_length=scheme.list_length if isinstance(scheme, BlockedScheme) else 0,
         seed_commitment=seed_commitment(secret.seed, secret.nonce),
         parameters_commitment=parameters_commitment(secret.nonce, secret.parameters),
-        list_roots=roots,
+        list_roots=_roots(protocol, scheme, shares, secret) if isinstance(scheme, BlockedScheme) else {},
         sealed=sealed,
     )
 
 
-def _strata(protocol: Protocol, scheme: Scheme) -> list[str]:
-    """The strata that can be named beforehand; one of a site that is named by nobody has no root, but a list."""
-    levels = {factor.name: factor.levels or tuple(scheme.sites) for factor in protocol.allocation.strata}
-    return ["|".join(chosen) for chosen in product(*(levels[name] for name in scheme.strata))]
+def _roots(protocol: Protocol, scheme: BlockedScheme, shares: Sequence[ArmShare], secret: Secret) -> dict[str, str]:
+    """By strata that can be named beforehand; one of a site that is named by nobody has no root, but a list."""
+    levels = {factor.name: factor.levels or scheme.sites for factor in protocol.allocation.strata}
+    strata = ("|".join(chosen) for chosen in product(*(levels[name] for name in scheme.strata)))
+    return {
+        stratum: list_root(secret.seed, stratum, listed(shares, secret, stratum, scheme.list_length))
+        for stratum in strata
+    }
 
 
 def listed(shares: Sequence[ArmShare], secret: Secret, stratum: str, length: int) -> tuple[str, ...]:
     """The first rows of a stratum's list."""
-    ratio = {each.code: each.share for each in shares}
-    return tuple(islice(arms(secret.seed, stratum, secret.block_sizes, ratio), length))
+    return tuple(islice(arms(secret.seed, stratum, secret.block_sizes, ratio_of(shares)), length))
 
 
-def stratum_under(scheme: RandomizationSchemeSealed, protocol: Protocol, stratum: str) -> str:
+def ratio_of(shares: Sequence[ArmShare]) -> dict[str, int]:
+    """The arms with their shares, in the order in which the scheme lists them: tickets are numbered by it."""
+    return {each.code: each.share for each in shares}
+
+
+def stratum_under(scheme: RandomizationSchemeSealed, stratum: str) -> str:
     """The stratum of a scheme that a subject of a stratum of the protocol belongs to: `RA` of `RA|01`."""
-    levels = dict(zip((factor.name for factor in protocol.allocation.strata), stratum.split("|"), strict=True))
+    levels = dict(zip(scheme.factors, stratum.split("|"), strict=True))
     return "|".join(levels[name] for name in scheme.strata)
 
 

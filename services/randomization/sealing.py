@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from uuid import uuid4
 
-from services.randomization.commands import Reveal, RevealSeed, Scheme, SealScheme
+from services.randomization.commands import BlockedScheme, Reveal, RevealSeed, Scheme, SealScheme
 from services.randomization.events import RandomizationSchemeSealed
 from services.randomization.scheme import (
     ABOUT_SCHEMES,
@@ -62,7 +62,8 @@ async def seal_scheme(call: Call, body: Scheme) -> Outcome:
 async def _prepared(runtime: Runtime, scheme: Scheme) -> SealScheme:
     scheme, id_ = checked(runtime.protocol, scheme), uuid4().hex
     nonce = secrets.token_bytes(NONCE_BYTES)
-    secret, sealed = await make_secret(runtime.key_store, id_, nonce, scheme.block_sizes)
+    block_sizes = scheme.block_sizes if isinstance(scheme, BlockedScheme) else ()
+    secret, sealed = await make_secret(runtime.key_store, id_, nonce, block_sizes)
     return committed(runtime.protocol, scheme, id_, secret, sealed)
 
 

@@ -4,7 +4,8 @@
 
 It ends with 0 when each allocation could be recomputed and is the same, 1 when one is not, which it names, and 2 when
 it could not be run or a scheme is not revealed yet. It needs the standard library alone, and of this project
-`allocation` and `commitment`. Whether the export itself is whole and signed is asked of `marrow verify`.
+`commitment`, `recount` and the arithmetic below them. Whether the export itself is whole and signed is asked of
+`marrow verify`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 
 from services.randomization.commitment import list_root, parameters_commitment
 from services.randomization.permuted_blocks import arms
+from services.randomization.recount import ALLOCATION, OF_BALANCE, Recount, difference
 from services.randomization.stream import seed_commitment
 
 
@@ -37,11 +39,14 @@ class UnreadableError(Exception):
 
 @dataclass
 class Found:
-    """What an export holds of randomization, by position: schemes and secrets by version, and allocations in order."""
+    """What an export holds of randomization, by position: schemes and secrets by version; the rest in order.
+
+    `history` holds the allocations and their errors, each with the type of its event.
+    """
 
     sealed: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     revealed: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
-    allocations: list[tuple[int, Mapping[str, Any]]] = field(default_factory=list)
+    history: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,10 @@ class Verified:
 
     matching: int
     unrevealed: int
+
+    def and_one(self, *, revealed: bool) -> Verified:
+        """One more allocation."""
+        return Verified(self.matching + revealed, self.unrevealed + (not revealed))
 
 
 def verify_allocation(lines: Iterable[bytes]) -> Verified:
@@ -65,23 +74,20 @@ def _verified(found: Found) -> Verified:
         if version not in found.sealed:
             raise MismatchError(position, f"scheme {version} was revealed, and never sealed")
         _require_committed(found.sealed[version][1], secret, position)
-    _require_one_each(found.allocations)
+    _require_one_each(found)
+    recount = Recount({version: scheme for version, (_, scheme) in found.sealed.items()})
     lists: dict[tuple[int, str], Iterator[str]] = {}
     slots: dict[tuple[int, str], int] = {}
-    matching = 0
-    for position, allocation in found.allocations:
-        version, stratum = allocation["scheme"], allocation["stratum"]
-        _require_in_effect(found, version, position)
-        slot = slots.get((version, stratum), 0)
-        if allocation["slot"] != slot:
-            raise MismatchError(position, f"{allocation['subject']} has slot {allocation['slot']} instead of {slot}")
-        slots[version, stratum] = slot + 1
-        if version in found.revealed:
-            rows = lists.setdefault((version, stratum), _list(found, version, stratum))
-            if (arm := next(rows)) != allocation["arm"]:
-                raise MismatchError(position, f"{allocation['subject']} has {allocation['arm']} instead of {arm}")
-            matching += 1
-    return Verified(matching, len(found.allocations) - matching)
+    verified = Verified(0, 0)
+    for position, kind, data in found.history:
+        if kind == ALLOCATION:
+            version = data["scheme"]
+            _require_in_effect(found, version, position)
+            _require_next_slot(found.sealed[version][1], data, slots, position)
+            _require_arm(found, data, lists, recount, position)
+            verified = verified.and_one(revealed=version in found.revealed)
+        recount.add(kind, data)
+    return verified
 
 
 def _read(lines: Iterable[bytes]) -> Found:
@@ -109,8 +115,8 @@ def _keep(found: Found, position: int, record: Mapping[str, Any]) -> None:
             found.sealed[data["scheme"]] = (position, data)
         case "randomization-seed-revealed":
             found.revealed[data["scheme"]] = (position, data)
-        case "subject-randomized":
-            found.allocations.append((position, data))
+        case kind if kind in OF_BALANCE:
+            found.history.append((position, kind, data))
 
 
 def _object(line: bytes) -> dict[str, Any]:
@@ -135,12 +141,13 @@ def _require_committed(scheme: Mapping[str, Any], secret: Mapping[str, Any], pos
             raise MismatchError(position, f"the list of {stratum} is not the one that was committed to")
 
 
-def _require_one_each(allocations: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+def _require_one_each(found: Found) -> None:
     seen: set[str] = set()
-    for position, allocation in allocations:
-        if allocation["subject"] in seen:
-            raise MismatchError(position, f"{allocation['subject']} was randomized before")
-        seen.add(allocation["subject"])
+    for position, kind, data in found.history:
+        if kind == ALLOCATION and data["subject"] in seen:
+            raise MismatchError(position, f"{data['subject']} was randomized before")
+        if kind == ALLOCATION:
+            seen.add(data["subject"])
 
 
 def _require_in_effect(found: Found, version: int, position: int) -> None:
@@ -152,8 +159,39 @@ def _require_in_effect(found: Found, version: int, position: int) -> None:
         raise MismatchError(position, f"scheme {version} had been revealed")
 
 
-def _list(found: Found, version: int, stratum: str) -> Iterator[str]:
-    return _rows(found.sealed[version][1], found.revealed[version][1], stratum)
+def _require_next_slot(
+    scheme: Mapping[str, Any], allocation: Mapping[str, Any], slots: dict[tuple[int, str], int], position: int
+) -> None:
+    """Slots are counted in the stratum, and by minimization over the trial."""
+    place = allocation["scheme"], "" if scheme["method"] == "minimization" else allocation["stratum"]
+    slot = slots.get(place, 0)
+    if allocation["slot"] != slot:
+        raise MismatchError(position, f"{allocation['subject']} has slot {allocation['slot']} instead of {slot}")
+    slots[place] = slot + 1
+
+
+def _require_arm(
+    found: Found,
+    allocation: Mapping[str, Any],
+    lists: dict[tuple[int, str], Iterator[str]],
+    recount: Recount,
+    position: int,
+) -> None:
+    """The arm is that of the list, or follows from the counts; without the seed only the latter can be said."""
+    version, stratum, subject = allocation["scheme"], allocation["stratum"], allocation["subject"]
+    scheme = found.sealed[version][1]
+    secret = found.revealed[version][1] if version in found.revealed else None
+    if scheme["method"] != "permuted-blocks":
+        seed = None if secret is None else bytes.fromhex(secret["seed"])
+        if differing := difference(scheme, seed, allocation, recount.counts(version, stratum)):
+            raise MismatchError(position, f"{subject} has {differing}")
+        return
+    if allocation["drawn"] is not None:
+        raise MismatchError(position, f"{subject} has a draw, where there is a list")
+    if secret is not None:
+        rows = lists.setdefault((version, stratum), _rows(scheme, secret, stratum))
+        if (arm := next(rows)) != allocation["arm"]:
+            raise MismatchError(position, f"{subject} has {allocation['arm']} instead of {arm}")
 
 
 def _rows(scheme: Mapping[str, Any], secret: Mapping[str, Any], stratum: str) -> Iterator[str]:

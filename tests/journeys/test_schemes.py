@@ -12,7 +12,7 @@ from services.randomization.verifier import MismatchError, verify_allocation
 from shared.events import decode
 from shared.identity import Role
 from shared.runtime import open_runtime
-from tests.journeys.subjects import post, randomized
+from tests.journeys.subjects import post, randomized, trail
 from tests.journeys.trial import As, Trial
 
 SCHEME: dict[str, Any] = {
@@ -20,6 +20,15 @@ SCHEME: dict[str, Any] = {
     "ratio": {"MSC": 2, "CSA": 1},
     "strata": ["diagnosis"],
     "block_sizes": [3, 6, 9],
+    "reason": "approved by the steering committee",
+}
+
+MINIMIZATION: dict[str, Any] = {
+    "method": "minimization",
+    "ratio": {"MSC": 1, "CSA": 1},
+    "strata": ["diagnosis", "site"],
+    "weights": {"diagnosis": "2", "site": "1"},
+    "p": "4/5",
     "reason": "approved by the steering committee",
 }
 
@@ -69,6 +78,38 @@ async def test_a_scheme_is_sealed_used_revealed_and_recomputed(trial: Trial, spe
     assert (await post(statistician, unknown, {"reason": "?"}, 404))["type"] == "/problems/unknown-scheme"
 
 
+async def test_a_minimization_is_sealed_used_revealed_and_recomputed(speaking_as: As, site: str) -> None:
+    staff, statistician = speaking_as(Role.COORDINATOR, site), speaking_as(Role.STATISTICIAN)
+    # Given a later version, whose parameters are told to everybody
+    version = (await post(statistician, "/randomization/scheme", MINIMIZATION))["version"]
+    told = (await staff.get("/randomization/scheme")).json()["items"][-1]
+    assert (told["version"], told["method"], told["list_roots"]) == (version, "minimization", {})
+    assert told["parameters"] == {"weights": {"diagnosis": "2", "site": "1"}, "distance": "range", "p": "4/5"}
+
+    # When subjects are allocated, one of whom should not have been, and one in a wrong stratum
+    subjects = [await randomized(staff, site) for _ in range(6)]
+    in_error = {"cause": "ineligible", "reason": "found by the monitor", "counted_in_balance": False}
+    await post(staff, f"/randomization/subjects/{subjects[0]}/randomization-error", in_error)
+    corrected = {"diagnosis": "RARS", "reason": "the marrow was read again"}
+    await post(staff, f"/randomization/subjects/{subjects[1]}/stratum-correction", corrected)
+    last = await randomized(staff, site)
+
+    # Then the last draw counted the others, each where it truly belongs
+    (event,) = await trail(staff, last, "subject-randomized")
+    counts = event["data"]["drawn"]["counts"]
+    assert {factor: sum(arms.values()) for factor, arms in counts.items()} == {"diagnosis": 4, "site": 5}
+    assert event["data"]["slot"] == 6
+
+    # And once the seed is revealed, everybody can recompute each draw
+    path = f"/randomization/scheme/{version}/reveal"
+    revealed = await post(statistician, path, {"reason": "the database is locked"})
+    lines = (await exported(speaking_as, revealed["position"])).splitlines()
+    assert verify_allocation(lines).matching >= 7
+    draw = b'\\"draw\\":'
+    with pytest.raises(MismatchError):
+        verify_allocation([line.replace(draw, draw + b"1") for line in lines])
+
+
 async def require_hidden(trial: Trial, speaking_as: As, at: int) -> None:
     """No export, and no list of schemes for whatever role, holds the seed, the nonce or a block size."""
     async with open_runtime(trial.settings) as runtime:
@@ -97,6 +138,17 @@ async def test_only_a_statistician_seals_and_reveals(speaking_as: As, role: Role
 async def test_a_scheme_that_does_not_fit_the_protocol_is_refused(speaking_as: As) -> None:
     statistician = speaking_as(Role.STATISTICIAN)
     faults: list[dict[str, Any]] = [{"ratio": {"MSC": 1}}, {"block_sizes": [4]}, {"strata": ["weight"]}]
-    for members in (*faults, {"block_sizes": []}):
+    for members in (*faults, {"block_sizes": []}, {"p": "4/5"}, {"method": "alternation"}):
         answer = await post(statistician, "/randomization/scheme", SCHEME | members, 422)
         assert answer["type"] == "/problems/invalid-request"
+
+
+async def test_a_method_that_is_not_defined_for_its_parameters_is_refused(speaking_as: As) -> None:
+    statistician = speaking_as(Role.STATISTICIAN)
+    faults: list[dict[str, Any]] = [{"p": "1/3"}, {"p": 0.8}, {"weights": {"site": "1"}}, {"block_sizes": [4]}]
+    for members in faults:
+        answer = await post(statistician, "/randomization/scheme", MINIMIZATION | members, 422)
+        assert answer["type"] == "/problems/invalid-request"
+    coin = {"method": "biased-coin", "ratio": {"MSC": 2, "CSA": 1}, "strata": ["site"], "p": "2/3", "reason": "agreed"}
+    answer = await post(statistician, "/randomization/scheme", coin, 422)
+    assert "equal shares" in answer["detail"]

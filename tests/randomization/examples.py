@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from services.randomization.commands import AssessEligibility
+from services.randomization.commands import AssessEligibility, Scheme
 from services.randomization.eligibility import Findings
 from services.randomization.events import (
     EligibilityAssessed,
@@ -17,7 +17,7 @@ from services.randomization.events import (
     SubjectRandomized,
     SubjectScreened,
 )
-from services.randomization.scheme import Schemes, Secret, committed, default_scheme, seal
+from services.randomization.scheme import Schemes, Secret, checked, committed, default_scheme, seal
 from services.visits.events import AdverseEventReported, SubjectEvaluated
 from shared.protocol import load_protocol
 
@@ -61,6 +61,7 @@ def enrolled(subject: str = "01-001") -> SubjectEnrolled:
 
 
 def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01") -> SubjectRandomized:
+    """An allocation by a list."""
     return SubjectRandomized(
         subject=subject,
         site=subject[:2],
@@ -69,6 +70,7 @@ def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01"
         slot=slot,
         arm=arm,
         randomization_number=f"{stratum.replace('|', '-')}-{slot + 1:03d}",
+        drawn=None,
     )
 
 
@@ -96,7 +98,14 @@ def sealed(
     )
     if ratio:
         body = body.model_copy(update={"ratio": ratio})
-    (event,) = seal(committed(protocol, body, f"scheme-{scheme}", secret, "v1.c2VhbGVk"), Schemes())
+    return sealed_as(scheme, body, secret)
+
+
+def sealed_as(scheme: int, body: Scheme, secret: Secret = SECRET) -> RandomizationSchemeSealed:
+    """A version of a scheme that a statistician describes."""
+    protocol = load_protocol()
+    command = committed(protocol, checked(protocol, body), f"scheme-{scheme}", secret, "v1.c2VhbGVk")
+    (event,) = seal(command, Schemes())
     assert isinstance(event, RandomizationSchemeSealed)
     return event.model_copy(update={"scheme": scheme})
 

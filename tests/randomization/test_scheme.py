@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from services.randomization import domain
-from services.randomization.commands import RandomizeSubject, RevealSeed, Scheme
+from services.randomization.allocation import method_named
+from services.randomization.balance import dynamic_method
+from services.randomization.commands import (
+    AnyScheme,
+    BiasedCoinScheme,
+    BlockedScheme,
+    RandomizeSubject,
+    RevealSeed,
+    Scheme,
+)
 from services.randomization.events import SubjectRandomized
 from services.randomization.scheme import (
     REVEALING,
@@ -23,7 +34,8 @@ from services.randomization.scheme import (
 )
 from shared.problems import INVALID, WRITE_CONFLICT, Problem
 from shared.protocol import load_protocol
-from tests.randomization.examples import SECRET, randomized, ready_to_randomize, revealed, sealed
+from tests.randomization.examples import SECRET, randomized, ready_to_randomize, revealed, sealed, sealed_as
+from tests.randomization.trials import DYNAMIC_SCHEMES, DYNAMIC_SECRET
 from tests.scenario import given
 
 PROTOCOL = load_protocol()
@@ -35,7 +47,7 @@ REVEAL = RevealSeed(
 )
 
 
-def body(**members: Any) -> Scheme:
+def body(**members: Any) -> BlockedScheme:
     return default_scheme(PROTOCOL).model_copy(update=members)
 
 
@@ -82,6 +94,66 @@ def test_a_scheme_that_does_not_fit_the_protocol_is_refused(members: dict[str, A
     assert refused.value.refusal == INVALID
 
 
+@pytest.mark.parametrize(
+    ("method", "members", "said"),
+    [
+        ("biased-coin", {"ratio": {"MSC": 2, "CSA": 1}}, "equal shares"),
+        ("biased-coin", {"p": Fraction(1, 3)}, "from 1/2 to 1"),
+        ("urn", {"ratio": {"MSC": 2, "CSA": 1}}, "equal shares"),
+        ("urn", {"alpha": 0, "beta": 0}, "one of them is positive"),
+        ("minimization", {"p": Fraction(1, 2)}, "from 2/3 to 1"),
+        ("minimization", {"weights": {"diagnosis": Fraction(1)}}, "each factor of the strata"),
+        ("minimization", {"weights": {"diagnosis": Fraction(1), "site": Fraction(0)}}, "positive weight"),
+        ("minimization", {"strata": ("site",)}, "each factor of the strata"),
+    ],
+)
+def test_a_method_that_is_not_defined_for_its_parameters_is_not_sealed(
+    method: str, members: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(Problem) as refused:
+        checked(PROTOCOL, DYNAMIC_SCHEMES[method].model_copy(update=members))
+    assert refused.value.refusal == INVALID
+    assert said in str(refused.value.document())
+
+
+def test_parameters_are_told_but_block_sizes() -> None:
+    told = {name: sealed_as(1, scheme, DYNAMIC_SECRET).parameters for name, scheme in DYNAMIC_SCHEMES.items()}
+    assert told == {
+        "simple": {},
+        "biased-coin": {"p": "2/3"},
+        "urn": {"alpha": 1, "beta": 2},
+        "minimization": {"weights": {"diagnosis": "1", "site": "1/2"}, "distance": "variance", "p": "4/5"},
+    }
+    assert sealed().parameters == {}
+
+
+@pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+def test_only_lists_have_roots(method: str) -> None:
+    scheme = sealed_as(1, DYNAMIC_SCHEMES[method], DYNAMIC_SECRET)
+    assert (scheme.list_length, scheme.list_roots) == (0, {})
+
+
+@pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+def test_a_scheme_says_in_the_log_all_that_its_method_is_told(method: str) -> None:
+    body = DYNAMIC_SCHEMES[method]
+    scheme = sealed_as(1, body, DYNAMIC_SECRET)
+    assert dynamic_method(scheme) == method_named(method, body.model_dump(exclude={*AnyScheme.model_fields, "method"}))
+
+
+@pytest.mark.parametrize("written", ["4/5", "0.8", "8/10"])
+def test_a_fraction_is_read_exactly_from_a_text(written: str) -> None:
+    body = {"method": "biased-coin", "ratio": {"MSC": 1, "CSA": 1}, "strata": [], "p": written}
+    assert BiasedCoinScheme.model_validate(body).p == Fraction(4, 5)
+
+
+@pytest.mark.parametrize("written", [0.8, 1, "4/0", "-1/2", "1e3", "", "4/5 ", "9999999", None])
+def test_anything_else_is_no_fraction(written: object) -> None:
+    with pytest.raises(ValidationError):
+        BiasedCoinScheme.model_validate(
+            {"method": "biased-coin", "ratio": {"MSC": 1, "CSA": 1}, "strata": [], "p": written}
+        )
+
+
 def test_arms_and_factors_stand_in_the_protocols_order() -> None:
     scheme = checked(PROTOCOL, body(ratio={"CSA": 1, "MSC": 2}, block_sizes=(6,), strata=("site", "diagnosis")))
     assert (list(scheme.ratio), scheme.strata) == (["MSC", "CSA"], ("diagnosis", "site"))
@@ -91,7 +163,7 @@ def test_arms_and_factors_stand_in_the_protocols_order() -> None:
     ("strata", "stratum"), [(("diagnosis", "site"), "RARS|02"), (("diagnosis",), "RARS"), (("site",), "02"), ((), "")]
 )
 def test_a_subject_belongs_to_the_stratum_of_the_schemes_factors(strata: tuple[str, ...], stratum: str) -> None:
-    assert stratum_under(sealed(strata=strata), PROTOCOL, "RARS|02") == stratum
+    assert stratum_under(sealed(strata=strata), "RARS|02") == stratum
 
 
 def test_a_ratio_of_the_scheme_is_that_of_each_block() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from services.randomization.events import SubjectRandomized
+from services.randomization.events import RandomizationMarkedInError, StratumCorrected, SubjectRandomized
 from services.randomization.scheme import Secret, listed
 from services.randomization.verifier import MismatchError, UnreadableError, Verified, main, verify_allocation
 from shared.events import Event
-from tests.randomization.examples import SECRET, randomized, revealed, screened, sealed
+from tests.randomization.examples import SECRET, randomized, revealed, screened, sealed, sealed_as
+from tests.randomization.trials import DYNAMIC_SCHEMES, DYNAMIC_SECRET, allocated, errors_of
 
 ROOT = Path(__file__).parents[2]
 SUBJECTS = 24
@@ -153,6 +154,129 @@ def test_whatever_was_changed_is_found(tampered: Callable[[], list[Event]]) -> N
         verify_allocation(export(*tampered()))
 
 
+class TestMethodsThatLookAtTheCounts:
+    """Counts, odds and draw are recomputed; what differs is named by its own name."""
+
+    @staticmethod
+    def trial(method: str, version: int = 1) -> list[Event]:
+        """Subjects at two sites, each fourth with an error of another kind; the scheme is revealed in the end.
+
+        Who has a corrected stratum is counted there, and no other of the erroneous.
+        """
+        scheme = sealed_as(version, DYNAMIC_SCHEMES[method], DYNAMIC_SECRET)
+        history: list[Event] = [scheme]
+        for number in range(300, 300 + SUBJECTS):
+            subject = f"0{number % 2 + 1}-{number}"
+            history.append(allocated(scheme, history, subject, "RA" if number % 3 else "RARS"))
+            if number % 4 == 0:
+                kind = number // 4 % 4
+                history.append(errors_of(subject, counted=kind == 1)[kind])
+        return [*history, revealed(version, DYNAMIC_SECRET)]
+
+    @staticmethod
+    def last(history: list[Event]) -> int:
+        return max(number for number, event in enumerate(history) if isinstance(event, SubjectRandomized))
+
+    def tampered(self, history: list[Event], **members: Any) -> list[bytes]:
+        """The last allocation with some members of its draw exchanged, or the arm."""
+        at = self.last(history)
+        event = history[at]
+        assert isinstance(event, SubjectRandomized)
+        assert event.drawn is not None
+        arm = members.pop("arm", event.arm)
+        drawn = event.drawn.model_copy(update=members)
+        return export(*history[:at], event.model_copy(update={"drawn": drawn, "arm": arm}), *history[at + 1 :])
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_every_allocation_is_recomputed(self, method: str) -> None:
+        assert verify_allocation(export(*self.trial(method))) == Verified(matching=SUBJECTS, unrevealed=0)
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    @pytest.mark.parametrize(
+        ("member", "value"),
+        [
+            ("scores", {"MSC": "7/3", "CSA": "0"}),
+            ("tickets", {"MSC": 100, "CSA": 1}),
+            ("arm", "other"),
+        ],
+    )
+    def test_whatever_was_changed_in_a_draw_is_named(self, method: str, member: str, value: Any) -> None:
+        history = self.trial(method)
+        event = history[self.last(history)]
+        assert isinstance(event, SubjectRandomized)
+        value = {"MSC": "CSA", "CSA": "MSC"}[event.arm] if value == "other" else value
+        for told in (history, history[:-1]):  # also where the seed is secret still
+            with pytest.raises(MismatchError, match=f"{event.subject} has {member} "):
+                verify_allocation(self.tampered(told, **{member: value}))
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_changed_counts_are_named(self, method: str) -> None:
+        history = self.trial(method)
+        event = history[self.last(history)]
+        assert isinstance(event, SubjectRandomized)
+        assert event.drawn is not None
+        counts = {key: seen | {"MSC": seen["MSC"] + 1} for key, seen in event.drawn.counts.items()}
+        with pytest.raises(MismatchError, match=f"{event.subject} has counts"):
+            verify_allocation(self.tampered(history[:-1], counts=counts))
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_another_draw_is_found_once_the_seed_is_known(self, method: str) -> None:
+        history = self.trial(method)
+        event = history[self.last(history)]
+        assert isinstance(event, SubjectRandomized)
+        assert event.drawn is not None
+        # One that falls on the same arm, or else on the other one with the arm changed to match.
+        tickets = [arm for arm in ("MSC", "CSA") for _ in range(event.drawn.tickets[arm])]
+        other = (event.drawn.draw + 1) % len(tickets)
+        changed = self.tampered(history, draw=other, arm=tickets[other])
+        with pytest.raises(MismatchError, match=f"{event.subject} has draw {other} instead of {event.drawn.draw}"):
+            verify_allocation(changed)
+        verify_allocation(self.tampered(history[:-1], draw=other, arm=tickets[other]))  # nobody could tell before
+        with pytest.raises(MismatchError, match="draw 999 of"):
+            verify_allocation(self.tampered(history[:-1], draw=999))
+
+    @pytest.mark.parametrize("method", ["biased-coin", "urn", "minimization"])
+    @pytest.mark.parametrize("kind", [SubjectRandomized, StratumCorrected, RandomizationMarkedInError])
+    def test_an_allocation_or_an_error_that_was_dropped_is_found(self, method: str, kind: type[Event]) -> None:
+        history = self.trial(method)
+        if kind is StratumCorrected and method == "urn":
+            pytest.skip("its strata are sites, and no correction changes the site")
+        first = next(each for each in history if isinstance(each, kind))
+        with pytest.raises(MismatchError):
+            verify_allocation(export(*(each for each in history if each is not first)))
+
+    @pytest.mark.parametrize("method", ["biased-coin", "urn", "minimization"])
+    def test_whether_an_erroneous_subject_is_counted_is_checked(self, method: str) -> None:
+        history = self.trial(method)
+        at = next(number for number, event in enumerate(history) if isinstance(event, RandomizationMarkedInError))
+        counted = history[at].model_dump()["counted_in_balance"]
+        history[at] = history[at].model_copy(update={"counted_in_balance": not counted})
+        with pytest.raises(MismatchError, match="has counts"):
+            verify_allocation(export(*history))
+
+    def test_other_parameters_of_the_scheme_are_found(self) -> None:
+        scheme, *history = self.trial("biased-coin")
+        other = scheme.model_copy(update={"parameters": {"p": "3/4"}})
+        with pytest.raises(MismatchError, match="has tickets"):
+            verify_allocation(export(other, *history))
+
+    def test_a_draw_that_is_missing_is_found_and_one_where_there_is_a_list(self) -> None:
+        history = self.trial("urn")
+        drawn = history[1].model_copy(update={"drawn": None})
+        with pytest.raises(MismatchError, match="has no draw"):
+            verify_allocation(export(history[0], drawn, *history[2:]))
+        first = history[1]
+        assert isinstance(first, SubjectRandomized)
+        with pytest.raises(MismatchError, match="has a draw, where there is a list"):
+            verify_allocation(export(*changed("01-001", drawn=first.drawn)))
+
+    def test_slots_of_minimization_are_counted_over_the_trial(self) -> None:
+        history = self.trial("minimization")
+        moved = history[3].model_copy(update={"slot": 0})
+        with pytest.raises(MismatchError, match="slot 0 instead of"):
+            verify_allocation(export(*history[:3], moved, *history[4:]))
+
+
 def test_the_first_allocation_that_differs_is_named() -> None:
     event = HISTORY[at("01-007")]
     assert isinstance(event, SubjectRandomized)
@@ -183,8 +307,9 @@ def test_what_is_no_export_is_said_to_be_none(tmp_path: Path, text: bytes) -> No
 
 def test_the_command_line_needs_the_standard_library_alone(tmp_path: Path) -> None:
     file = tmp_path / "export.ndjson"
-    file.write_bytes(b"".join(export(*HISTORY)))
+    history = (*HISTORY, *TestMethodsThatLookAtTheCounts.trial("minimization", version=3))
+    file.write_bytes(b"".join(export(*history)))
     # -S: without site packages, so that nothing that was installed can be imported.
     command = [sys.executable, "-S", "-m", "services.randomization.verifier", str(file)]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (0, f"{3 * SUBJECTS} allocations recomputed, all the same.\n")
+    assert (ran.returncode, ran.stdout) == (0, f"{4 * SUBJECTS} allocations recomputed, all the same.\n")

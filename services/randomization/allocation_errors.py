@@ -70,7 +70,7 @@ def correct_stratum(protocol: Protocol, command: CorrectStratum, subject: Subjec
         StratumCorrected(
             subject=command.subject,
             site=site,
-            stratum=subject.stratum,
+            stratum=subject.stratum_used,
             stratum_corrected=stratum,
             counted_in_balance=command.counted_in_balance,
         )

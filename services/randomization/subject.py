@@ -41,8 +41,9 @@ C = TypeVar("C", bound=AboutSubject)
 class Subject:
     """What the rules need to know of one subject; of several assessments the one that was recorded last counts.
 
-    `stratum` is the one that was used once the subject is randomized, `stratum_corrected` the one that it truly belongs
-    to where that is another; `allocated` is the position of its randomization.
+    `stratum` is the protocol's, as it was assessed; `stratum_used` the scheme's, in which it was randomized;
+    `stratum_corrected` the protocol's that it truly belongs to where that is another; `allocated` is the position of
+    its randomization.
     """
 
     id: str = ""
@@ -53,6 +54,7 @@ class Subject:
     consented: bool = False
     eligible: bool | None = None
     stratum: str = ""
+    stratum_used: str = ""
     stratum_corrected: str | None = None
     enrolled: bool = False
     arm: str | None = None
@@ -114,7 +116,7 @@ def _entry(subject: Subject, recorded: Recorded) -> Subject:
         case SubjectEnrolled():
             return replace(subject, enrolled=True)
         case SubjectRandomized(arm=arm, stratum=stratum):
-            return replace(subject, arm=arm, stratum=stratum, allocated=recorded.position)
+            return replace(subject, arm=arm, stratum_used=stratum, allocated=recorded.position)
         case _:
             return subject
 

@@ -152,6 +152,13 @@ def test_the_stratum_that_was_used_is_no_correction_of_itself() -> None:
     given(*both()).when(CORRECTION, to_ra).rejects(allocation_errors.STRATUM_UNCHANGED, stratum="RA|01")
 
 
+def test_under_a_scheme_without_sites_it_is_none_either_and_the_schemes_stratum_is_named() -> None:
+    history = given(*ready_to_randomize(S), randomized(S, 0, stratum="RA"))
+    to_ra = CorrectStratum(**WHY, diagnosis="RA")
+    history.when(CORRECTION, to_ra).rejects(allocation_errors.STRATUM_UNCHANGED, stratum="RA|01")
+    history.when(CORRECTION, TO_RARS).records(CORRECTED.model_copy(update={"stratum": "RA"}))
+
+
 def test_a_correction_may_itself_be_corrected_and_names_the_stratum_that_was_used() -> None:
     history = given(*both(), CORRECTED)
     history.when(CORRECTION, TO_RARS).rejects(allocation_errors.STRATUM_UNCHANGED, stratum="RARS|01")

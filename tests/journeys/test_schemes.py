@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from services.randomization.scheme import ABOUT_SCHEMES, Schemes, evolve
+from services.randomization.sealing import schemes_of
 from services.randomization.vault import open_secret
 from services.randomization.verifier import MismatchError, verify_allocation
-from shared.events import decode
 from shared.identity import Role
 from shared.runtime import open_runtime
 from tests.journeys.subjects import post, randomized, trail
@@ -113,9 +112,7 @@ async def test_a_minimization_is_sealed_used_revealed_and_recomputed(speaking_as
 async def require_hidden(trial: Trial, speaking_as: As, at: int) -> None:
     """No export, and no list of schemes for whatever role, holds the seed, the nonce or a block size."""
     async with open_runtime(trial.settings) as runtime:
-        schemes = Schemes()
-        for stored in (await runtime.log.read(ABOUT_SCHEMES)).events:
-            schemes = evolve(schemes, decode(stored))
+        schemes, _ = await schemes_of(runtime.log)
         secrets = [await open_secret(runtime.key_store, scheme) for scheme in schemes.sealed]
     readers = (Role.STATISTICIAN, Role.MONITOR, Role.ADMIN, Role.COORDINATOR, Role.INVESTIGATOR)
     told = [(await speaking_as(role).get("/randomization/scheme")).text for role in readers]

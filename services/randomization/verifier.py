@@ -122,6 +122,8 @@ def _keep(found: Found, position: int, record: Mapping[str, Any]) -> None:
         case kind if kind == DRAW:
             found.draws[position] = data
         case kind if kind in OF_BALANCE:
+            if data.get("drawn") is not None:  # version 1 of an allocation held its draw
+                found.draws[position - 1] = {"subject": data["subject"], **data["drawn"]}
             found.history.append((position, kind, data))
 
 

@@ -51,7 +51,10 @@ HISTORY: tuple[Event, ...] = (
 
 
 def line(position: int, event: Event) -> bytes:
-    record = json.dumps({"type": event.name, "data": event.model_dump(mode="json")})
+    return line_of(position, json.dumps({"type": event.name, "data": event.model_dump(mode="json")}))
+
+
+def line_of(position: int, record: str) -> bytes:
     leaf = base64.b64encode(hashlib.sha256(b"\x00" + record.encode()).digest()).decode()
     return json.dumps({"position": position, "record": record, "leaf_hash": leaf}).encode() + b"\n"
 
@@ -274,6 +277,20 @@ class TestMethodsThatLookAtTheCounts:
         by_a_list.insert(at("01-001"), first.model_copy(update={"subject": "01-001"}))
         with pytest.raises(MismatchError, match="has a draw, where there is a list"):
             verify_allocation(export(*by_a_list))
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_an_allocation_of_version_1_holds_its_draw_itself(self, method: str) -> None:
+        scheme, drawn, allocation = self.trial(method)[:3]
+        told = drawn.model_dump(mode="json", exclude={"subject"})
+        *before, after, closing = export(scheme, screened("01-300"), allocation)
+        document = json.loads(after)
+        record = json.loads(document["record"])
+        record["data"]["drawn"] = told
+        lines = [*before, line_of(document["position"], json.dumps(record)), closing]
+        assert verify_allocation(lines) == Verified(matching=0, unrevealed=1)
+        record["data"]["drawn"] = told | {"draw": 999}
+        with pytest.raises(MismatchError, match="draw 999 of"):
+            verify_allocation([*before, line_of(document["position"], json.dumps(record)), closing])
 
     def test_slots_of_minimization_are_counted_over_the_trial(self) -> None:
         history = self.trial("minimization")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.clock import Instant
-from shared.events import Event
-from shared.protocol.language import Code, Measurement, SiteId, SubjectId
+from shared.events import Event, upcaster
+from shared.protocol.language import AnalyteCode, Code, Measurement, SiteId, SubjectId
 
 LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
 OverallResponse = Literal["HI", "SD", "PD", "NE"]
@@ -36,20 +36,30 @@ class Product(BaseModel):
     sterility: Literal["negative", "positive"]
     mycoplasma: Literal["negative", "positive"]
     endotoxin_EU_per_kg: Measurement  # noqa: N815
+    karyotype: Literal["normal", "abnormal"] | None = None  # of lots that it is reported of
 
 
-class ProductInfused(Event, name="product-infused", version=1, tags=("subject", "site")):
-    """The subject received a dose of stem cells. Day 0 is the day of the first."""
+class ProductInfused(Event, name="product-infused", version=2, tags=("subject", "site")):
+    """The subject received a dose of stem cells. Day 0 is the day of the first.
+
+    Version 1 did not say when the subject was weighed, nor the karyotype of the lot.
+    """
 
     subject: SubjectId
     site: SiteId
     dose_number: int
     weight_kg: Measurement
+    weighed_on: date | None
     volume_mL: Measurement  # noqa: N815
     product: Product
     cells: Measurement
     cells_per_kg: Measurement
     deviation: bool
+
+
+@upcaster("product-infused", 1)
+def _without_weighing_and_karyotype(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"weighed_on": None, "product": data["product"] | {"karyotype": None}}
 
 
 class InfusionSafetyChecked(Event, name="infusion-safety-checked", version=1, tags=("subject", "site")):
@@ -61,11 +71,36 @@ class InfusionSafetyChecked(Event, name="infusion-safety-checked", version=1, ta
 
 
 class CiclosporinDosed(Event, name="ciclosporin-dosed", version=1, tags=("subject", "site")):
-    """A daily dose of ciclosporin was ordered; it holds until the next. Day 0 is the day of the first."""
+    """A daily dose of ciclosporin was ordered; it holds until the next, and none a day is an interruption.
+
+    Day 0 is the day of the first.
+    """
 
     subject: SubjectId
     site: SiteId
     mg_per_kg_per_day: Measurement
+
+
+CiclosporinAdvice = Literal["repeat-creatinine", "reduce-dose", "stop-treatment", "review-dose", "none"]
+
+
+class CiclosporinDoseAdvised(Event, name="ciclosporin-dose-advised", version=1, tags=("subject", "site")):
+    """What a result of creatinine or trough calls for by the protocol, on the events at `inputs`; `none` takes it back.
+
+    `result` is the key of the laboratory's result. A dose to be reduced is to lie between the two that are named.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    analyte: AnalyteCode
+    result: str
+    collected_at: Instant
+    advice: CiclosporinAdvice
+    ground: Code
+    inputs: tuple[int, ...]
+    repeat_by: date | None = None
+    mg_per_kg_per_day_min: Measurement | None = None
+    mg_per_kg_per_day_max: Measurement | None = None
 
 
 class SymptomsScored(Event, name="symptoms-scored", version=1, tags=("subject", "site")):

@@ -322,7 +322,7 @@ async def test_another_sites_staff_may_neither_read_nor_write(speaking_as: As, s
         ("infusions", infusion(1, cells_per_mL="1e99")),
         ("infusions", infusion(1, lot="UC\n1")),
         ("infusions", infusion(0)),
-        ("csa-doses", {"mg_per_kg_per_day": "0"}),
+        ("csa-doses", {"mg_per_kg_per_day": "-1"}),
         ("csa-doses", {"mg_per_kg_per_day": True}),
         ("symptoms", SCORES | {"week": 0}),
         ("symptoms", SCORES | {"week": "1"}),

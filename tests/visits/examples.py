@@ -10,7 +10,7 @@ from typing import Any
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
-from services.visits import domain, evaluation
+from services.visits import ciclosporin, domain, evaluation
 from services.visits.commands import (
     CheckInfusionSafety,
     DoseCiclosporin,
@@ -43,7 +43,7 @@ S = "01-001"
 PROTOCOL = load_protocol()
 INFUSION = domain.infusion(PROTOCOL)
 INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
-CICLOSPORIN = domain.ciclosporin(PROTOCOL)
+CICLOSPORIN = ciclosporin.dosing(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
 TRANSFUSION = domain.transfusion(PROTOCOL)
 ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
@@ -107,6 +107,7 @@ def infused(dose_number: int = 1, cells_per_kg: int = 1_000_000, volume_mL: str 
         site="01",
         dose_number=dose_number,
         weight_kg=Decimal(60),
+        weighed_on=None,
         volume_mL=Decimal(volume_mL),
         product=Product(**CERTIFICATE),
         cells=Decimal(60 * cells_per_kg),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Part
 from shared.protocol.language import AnalyteCode
@@ -28,6 +28,12 @@ class Baseline(Part):
     latest_day: int = Field(le=0)
     values_min: int = Field(ge=1)
     apart_days_min: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _holds_its_counts(self) -> Baseline:
+        if self.latest_day - self.earliest_day < self.apart_days_min:
+            raise ValueError("earliest_day, latest_day: leave no room for counts so far apart")
+        return self
 
 
 class WashOut(Part):
@@ -88,6 +94,27 @@ class Progression(Part):
     haemoglobin_fall_after_hi_min: Decimal
     transfusion_dependence_units_min: int = Field(gt=0)
 
+    @model_validator(mode="after")
+    def _bands_rise(self) -> Progression:
+        limits = [band.baseline_below for band in self.blast_bands]
+        if limits != sorted(set(limits)):
+            raise ValueError("blast_bands: each baseline_below must be above the one before")
+        return self
+
+
+class Remission(Part):
+    """CR, PR and marrow CR: what marrow and blood must show, and for how long. %, g/L, 10*9/L, days."""
+
+    blood_blast_analyte: AnalyteCode
+    marrow_blasts_max: Decimal
+    marrow_blasts_decrease_pct_min: Decimal
+    haemoglobin_min: Decimal
+    platelets_min: Decimal
+    neutrophils_min: Decimal
+    blood_blasts_max: Decimal
+    lasting_days: int = Field(gt=0)
+    marrow_gap_days_max: int = Field(gt=0)
+
 
 class Iwg2006(Part):
     """The thresholds of the IWG 2006 criteria (Cheson et al., Blood 2006;108:419)."""
@@ -96,18 +123,74 @@ class Iwg2006(Part):
     hi_p: PlateletRise
     hi_n: NeutrophilRise
     progression: Progression
+    remission: Remission
+
+
+class TransfusionBurden(Part):
+    """The groups by red-cell units before treatment: none (NTD), low (LTB) and high (HTB). Units, days.
+
+    `most` counts are of any `period_days` within the `history_days` before day 0.
+    """
+
+    component: str
+    history_days: int = Field(gt=0)
+    period_days: int = Field(gt=0)
+    low_units_min: int = Field(gt=0)
+    low_units_max: int = Field(gt=0)
+    low_episodes_min: int = Field(gt=0)
+    low_most_in_period: int = Field(gt=0)
+    high_units_min: int = Field(gt=0)
+    high_least_in_period: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _groups_are_apart(self) -> TransfusionBurden:
+        if not self.low_units_min <= self.low_units_max < self.high_units_min:
+            raise ValueError("low_units_min, low_units_max, high_units_min: must rise")
+        if self.low_most_in_period >= self.high_least_in_period:
+            raise ValueError("low_most_in_period: must be below high_least_in_period")
+        if self.period_days > self.history_days:
+            raise ValueError("period_days: is part of history_days")
+        return self
+
+
+class Iwg2018(Part):
+    """HI-E of the IWG 2018 criteria (Platzbecker et al., Blood 2019;133:1020). g/L, units, %, days."""
+
+    analyte: AnalyteCode
+    baseline_below: Decimal
+    baseline_values: int = Field(ge=1)
+    baseline_apart_days_min: int = Field(ge=0)
+    rise_min: Decimal
+    rise_counts_min: int = Field(ge=1)
+    burden: TransfusionBurden
+    independence_days: int = Field(gt=0)
+    reduction_pct_min: Decimal
+    observation_days_min: int = Field(gt=0)
+
+
+RuleSet = Literal["IWG-2006", "IWG-2018"]
 
 
 class Response(Part):
-    """How response is judged: by which rule set, when, from which baseline, lasting for how long."""
+    """How response is judged: by which rule set, when, from which baseline, lasting for how long.
 
-    rule_set: Literal["IWG-2006"]
+    IWG 2018 replaces HI-E alone: all the rest is judged by IWG 2006 under either rule set.
+    """
+
+    rule_set: RuleSet
     evaluations: tuple[Evaluation, ...] = Field(min_length=1)
     baseline: Baseline
     wash_outs: tuple[WashOut, ...]
     confirmation_days: int = Field(gt=0)
     gap_days_max: int = Field(gt=0)
     iwg_2006: Iwg2006
+    iwg_2018: Iwg2018 | None = None
+
+    @model_validator(mode="after")
+    def _rule_set_has_its_numbers(self) -> Response:
+        if self.rule_set == "IWG-2018" and self.iwg_2018 is None:
+            raise ValueError("iwg_2018: must stand where the rule set is IWG-2018")
+        return self
 
     def evaluation(self, timepoint: str) -> Evaluation:
         """The evaluation at a timepoint. Raises LookupError when the protocol plans none."""

@@ -17,6 +17,7 @@ from tests.scenario import DAY_0, At, Scenario, given
 from tests.visits.examples import (
     BASELINE,
     MSC,
+    NO_REMISSIONS,
     RESPONSE,
     SCREENED_WITH_FINDINGS,
     History,
@@ -111,7 +112,8 @@ def test_a_second_evaluation_of_a_timepoint_needs_a_reason() -> None:
 def test_a_transfusion_washes_out_the_haemoglobin_after_it() -> None:
     history = happened(*TREATED, At(transfused(), 85))
     event = only(given(*history), evaluate())
-    assert (event.lineages["HI-E"], event.grounds["HI-E"]) == ("not-evaluable", "count-missing")
+    assert (event.lineages["HI-E"], event.grounds["HI-E"]) == ("not-evaluable", "count-transfused")
+    assert event.inputs == (3, 4, 8, 9)  # the baseline, the count of month 3, and the transfusion that influences it
 
 
 @pytest.mark.parametrize("status", ["P", "X", "D", "W"])
@@ -174,6 +176,7 @@ class TestReview:
             progression=False,
             response=response,
             outcome_changed=hi_e != "confirmed",
+            remissions=NO_REMISSIONS,
         )
 
     def corrected(self, haemoglobin_g_L: str) -> At:  # noqa: N803

@@ -112,7 +112,7 @@ def test_the_baseline_needs_two_counts_a_week_apart() -> None:
     close = [count("HGB", "84", -6), count("HGB", "88", 0)]
     apart = [count("HGB", "84", -7), count("HGB", "88", 0)]
     too_old = [count("HGB", "84", -29), count("HGB", "88", -7)]
-    assert at("M3", close + since).lineages["HI-E"].ground == "baseline-missing"
+    assert at("M3", close + since).lineages["HI-E"].ground == "baseline-too-close"
     assert at("M3", apart + since).lineages["HI-E"].status == "confirmed"
     assert at("M3", too_old + since).lineages["HI-E"].ground == "baseline-missing"
 
@@ -137,7 +137,7 @@ def test_haemoglobin_counts_again_14_days_after_red_cells(days_before: int, coun
 def test_platelets_count_again_7_days_after_platelets_and_are_not_moved_by_red_cells() -> None:
     counts = course("PLT", ("60", "60"), "90", "90", "90")
     platelets = [Transfusion("PLT", 1, day(85), 7)]
-    assert at("M3", counts, platelets).lineages["HI-P"].ground == "count-missing"
+    assert at("M3", counts, platelets).lineages["HI-P"].ground == "count-transfused"
     assert at("M3", counts, [Transfusion("PLT", 1, day(84), 7)]).lineages["HI-P"].status == "confirmed"
     assert at("M3", counts, [red_cells(1, 90)]).lineages["HI-P"].status == "confirmed"
 

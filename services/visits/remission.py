@@ -1,0 +1,169 @@
+"""Whether IWG 2006 sees a remission: complete (CR), partial (PR), of the marrow (mCR); and whether one was lost again.
+
+Cheson et al., Blood 2006;108:419. These criteria alter the natural history of a disease with blasts to clear. Where
+the marrow before treatment had none in excess (RA, RARS), they cannot be reached in a meaningful way, the ground
+`baseline-blasts-not-raised` says so, and haematologic improvement is the endpoint. Maturation and dysplasia are for
+the investigator who signs: no laboratory reports them as a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from services.visits.evidence import (
+    Count,
+    CriterionResult,
+    Evidence,
+    Finding,
+    IsMet,
+    has_fallen_pct,
+    mean_of,
+    positions_of,
+    spans,
+)
+from shared.protocol import Iwg2006
+
+COMPLETE, PARTIAL, MARROW = "CR", "PR", "mCR"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """A value in blood that a remission asks for, and the ground to give where nobody has measured it."""
+
+    analyte: str
+    is_met: IsMet
+    ground_if_missing: str = "count-missing"
+
+
+def remissions(rules: Iwg2006, evidence: Evidence) -> dict[str, CriterionResult]:
+    """The result of each remission at the timepoint, by its IWG code."""
+    marrow, rule = rules.progression.blast_analyte, rules.remission
+    before, at_timepoint = evidence.before(marrow), evidence.at_timepoint(marrow)
+    if not before:
+        return _none_evaluable("baseline-marrow-missing", ())
+    baseline = before[-1]
+    if baseline.value <= rule.marrow_blasts_max:
+        return _none_evaluable("baseline-blasts-not-raised", (baseline.position,))
+    if at_timepoint is None:
+        return _none_evaluable("marrow-missing", (baseline.position,))
+
+    def is_cleared(blasts: Decimal) -> bool:
+        return blasts <= rule.marrow_blasts_max
+
+    def has_decreased(blasts: Decimal) -> bool:
+        return has_fallen_pct(blasts, baseline.value, rule.marrow_blasts_decrease_pct_min)
+
+    def is_partial(blasts: Decimal) -> bool:
+        return has_decreased(blasts) and not is_cleared(blasts)
+
+    def is_marrow_remission(blasts: Decimal) -> bool:
+        return has_decreased(blasts) and is_cleared(blasts)
+
+    asked = _requirements(rules)
+    normal_before = {each.analyte: positions for each in asked if (positions := _met_before(evidence, each))}
+    abnormal = [each for each in asked if each.analyte not in normal_before]
+    judge = _Judge(rules, evidence, baseline, at_timepoint)
+    return {
+        COMPLETE: judge(is_cleared, asked),
+        PARTIAL: judge(is_partial, abnormal, sum(normal_before.values(), ())),
+        MARROW: judge(is_marrow_remission, ()),
+    }
+
+
+def _none_evaluable(ground: str, positions: tuple[int, ...]) -> dict[str, CriterionResult]:
+    result = CriterionResult("not-evaluable", ground, positions)
+    return {COMPLETE: result, PARTIAL: result, MARROW: result}
+
+
+def _requirements(rules: Iwg2006) -> list[Requirement]:
+    rule = rules.remission
+    return [
+        Requirement(rules.hi_e.analyte, lambda value: value >= rule.haemoglobin_min),
+        Requirement(rules.hi_p.analyte, lambda value: value >= rule.platelets_min),
+        Requirement(rules.hi_n.analyte, lambda value: value >= rule.neutrophils_min),
+        Requirement(rule.blood_blast_analyte, lambda value: value <= rule.blood_blasts_max, "blood-blasts-missing"),
+    ]
+
+
+def _met_before(evidence: Evidence, requirement: Requirement) -> tuple[int, ...]:
+    """Where it stands that a requirement was met before treatment, if it was: by the baseline, or by one count alone.
+
+    A partial remission asks only for what was abnormal before; what nobody measured is asked for.
+    """
+    baseline, before = evidence.baseline(requirement.analyte), evidence.before(requirement.analyte)
+    if baseline is None and before:
+        baseline = mean_of(before[-1:])
+    return baseline.positions if baseline is not None and requirement.is_met(baseline.mean) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Judges one remission at a timepoint, from the marrow before treatment and the marrow at the timepoint."""
+
+    rules: Iwg2006
+    evidence: Evidence
+    baseline: Count
+    marrow: Count
+
+    def __call__(
+        self, marrow_is_met: IsMet, asked: Sequence[Requirement], normal_before: tuple[int, ...] = ()
+    ) -> CriterionResult:
+        """What is asked of marrow and blood has to hold, and to last; where no blood is asked for, the marrow has to.
+
+        A marrow is taken every three months, so that the monthly counts show whether a remission lasts.
+        """
+        positions = [self.baseline.position, self.marrow.position, *normal_before]
+        if not marrow_is_met(self.marrow.value):
+            return CriterionResult("not-met", "marrow-criterion-not-met", tuple(positions))
+        missing, runs = None, []
+        for each in asked:
+            count = self.evidence.at_timepoint(each.analyte, each.is_met)
+            if count is None:
+                missing = missing or each.ground_if_missing
+                continue
+            positions.append(count.position)
+            if not each.is_met(count.value):
+                return CriterionResult("not-met", "blood-criterion-not-met", tuple(positions))
+            runs.append(self._run(each.analyte, each.is_met, count))
+        if missing is not None:
+            return CriterionResult("not-evaluable", missing, tuple(positions))
+        if not asked:
+            gap = self.rules.remission.marrow_gap_days_max
+            runs = [self._run(self.marrow.code, marrow_is_met, self.marrow, gap)]
+        positions += [position for run in runs for position in positions_of(run)]
+        if all(spans(run, self.rules.remission.lasting_days) for run in runs):
+            return CriterionResult("confirmed", "remission-lasting", tuple(dict.fromkeys(positions)))
+        return CriterionResult("provisional", "remission-not-yet-lasting", tuple(dict.fromkeys(positions)))
+
+    def _run(self, analyte: str, is_met: IsMet, count: Count, gap_days_max: int | None = None) -> list[Count]:
+        return next(run for run in self.evidence.runs(analyte, is_met, gap_days_max) if count in run)
+
+
+def relapse(rules: Iwg2006, evidence: Evidence, earlier: Sequence[Evidence]) -> Iterator[Finding]:
+    """What shows that a complete or partial remission, confirmed at an earlier timepoint, was lost again."""
+    for then in earlier:
+        found = remissions(rules, then)
+        confirmed = next((found[code] for code in (COMPLETE, PARTIAL) if found[code].status == "confirmed"), None)
+        if confirmed is not None:
+            yield from _relapse_since(rules, then, evidence, confirmed.positions)
+            return
+
+
+def _relapse_since(rules: Iwg2006, then: Evidence, now: Evidence, remission: tuple[int, ...]) -> Iterator[Finding]:
+    """The blasts of before treatment are back, or counts have fallen from the best since the remission."""
+    rule = rules.progression
+    blasts = now.at_timepoint(rule.blast_analyte)
+    if blasts is not None and blasts.value >= now.before(rule.blast_analyte)[-1].value:
+        yield Finding("blasts-returned-after-remission", (*remission, blasts.position))
+    for analyte, word, is_lost in (
+        (rules.hi_e.analyte, "fell", lambda best, value: best - value >= rule.haemoglobin_fall_after_hi_min),
+        (rules.hi_p.analyte, "halved", lambda best, value: has_fallen_pct(value, best, rule.decrement_pct_min)),
+        (rules.hi_n.analyte, "halved", lambda best, value: has_fallen_pct(value, best, rule.decrement_pct_min)),
+    ):
+        count = now.at_timepoint(analyte)
+        since = now.between(analyte, then.horizon.opens_day, now.horizon.closes_day)
+        best = max(since, key=lambda each: each.value, default=None)
+        if best is not None and count is not None and is_lost(best.value, count.value):
+            yield Finding(f"{analyte.lower()}-{word}-after-remission", (*remission, best.position, count.position))

@@ -174,11 +174,13 @@ class Evidence:
         counts = self.before(code)
         return mean_of(counts) if self._may_be_baseline(counts) else None
 
-    def why_no_baseline(self, code: str) -> CriterionResult:
+    def why_no_baseline(self, code: str, earliest_day: int | None = None) -> CriterionResult:
         """Why there is no baseline: too few counts, too close to each other, or influenced by transfusions."""
-        counts, rule = self.before(code), self.response.baseline
+        rule = self.response.baseline
+        first_day = rule.earliest_day if earliest_day is None else earliest_day
+        counts = self.between(code, first_day, rule.latest_day)
         positions = positions_of(counts)
-        if influenced := self.influenced(code, rule.earliest_day, rule.latest_day):
+        if influenced := self.influenced(code, first_day, rule.latest_day):
             return CriterionResult("not-evaluable", "baseline-transfused", (*positions, *influenced))
         ground = "baseline-missing" if len(counts) < rule.values_min else "baseline-too-close"
         return CriterionResult("not-evaluable", ground, positions)
@@ -219,6 +221,12 @@ class Evidence:
                 runs.append([count])
                 is_open = True
         return runs
+
+    def beside(self, run: list[Count], is_met: IsMet) -> list[Count]:
+        """The counts that a run begins after and ends before: what keeps it from being longer."""
+        counts = self.since(run[0].code, is_met)
+        first, last = counts.index(run[0]), counts.index(run[-1])
+        return [*counts[max(0, first - 1) : first], *counts[last + 1 : last + 2]]
 
     def is_lasting(self, run: list[Count]) -> bool:
         """Whether a run lasts as long as an improvement must (IWG 2006: 8 weeks)."""

@@ -7,6 +7,7 @@ is confirmed when the run of counts that meets the threshold there lasts 8 weeks
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from services.visits.evidence import (
@@ -88,7 +89,8 @@ def judge_rise(
             positions = (*baseline.positions, *positions_of(run), *disregarded)
             if evidence.is_lasting(run) and len(run) >= counts_min:
                 return CriterionResult("confirmed", "rise-lasting", positions)
-            return CriterionResult("provisional", "rise-not-yet-lasting", positions)
+            beside = positions_of(evidence.beside(run, is_met))
+            return CriterionResult("provisional", "rise-not-yet-lasting", (*positions, *beside))
     return CriterionResult("not-met", "rise-too-small", (*baseline.positions, at_timepoint.position, *disregarded))
 
 
@@ -180,7 +182,7 @@ def _haemoglobin_fell(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
         return
     best = _best_response(evidence, analyte, rules.hi_e.baseline_below, baseline, value, _haemoglobin_rose(rules))
     if best is not None and best.value - value.value >= rule.haemoglobin_fall_after_hi_min:
-        yield Finding("haemoglobin-fell-after-improvement", (best.position, value.position))
+        yield Finding("haemoglobin-fell-after-improvement", (*best.positions, value.position))
     elif baseline.mean - value.value >= rule.haemoglobin_fall_min:
         yield Finding("haemoglobin-fell", (*baseline.positions, value.position))
 
@@ -199,25 +201,33 @@ def _halved(
     by_pct = rules.progression.decrement_pct_min
     best = _best_response(evidence, analyte, cytopenic_below, baseline, value, rose)
     if best is not None and has_fallen_pct(value.value, best.value, by_pct):
-        yield Finding(f"{analyte.lower()}-halved-after-improvement", (best.position, value.position))
+        yield Finding(f"{analyte.lower()}-halved-after-improvement", (*best.positions, value.position))
     elif value.value < cytopenic_below and has_fallen_pct(value.value, baseline.mean, by_pct):
         yield Finding(f"{analyte.lower()}-halved", (*baseline.positions, value.position))
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The highest value of an improvement, and the positions of the baseline and the run that make it one."""
+
+    value: Decimal
+    positions: tuple[int, ...]
+
+
 def _best_response(
     evidence: Evidence, analyte: str, cytopenic_below: Decimal, baseline: Baseline, at: Count, rose: Rose
-) -> Count | None:
+) -> Best | None:
     """The highest count, not after the timepoint's, of an improvement that lasted; None when there was none."""
     if baseline.mean >= cytopenic_below:
         return None
     lasting = (
-        count
+        Best(count.value, (*baseline.positions, *positions_of(run)))
         for run in evidence.runs(analyte, lambda value: rose(baseline.mean, value))
         if evidence.is_lasting(run)
         for count in run
         if count.collected_on <= at.collected_on
     )
-    return max(lasting, key=lambda count: count.value, default=None)
+    return max(lasting, key=lambda best: best.value, default=None)
 
 
 def _became_transfusion_dependent(rules: Iwg2006, evidence: Evidence, earlier: Sequence[Evidence]) -> Iterator[Finding]:

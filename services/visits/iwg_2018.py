@@ -76,7 +76,7 @@ def _within(days: int, first: Transfusion, transfusions: Sequence[Transfusion]) 
 def _rise(rules: Iwg2018, evidence: Evidence) -> CriterionResult:
     baseline = _lowest_baseline(rules, evidence)
     if baseline is None:
-        return evidence.why_no_baseline(rules.analyte)
+        return evidence.why_no_baseline(rules.analyte, -rules.burden.history_days)
     if baseline.mean >= rules.baseline_below:
         return CriterionResult("not-evaluable", "baseline-not-cytopenic", baseline.positions)
     return judge_rise(

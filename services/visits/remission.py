@@ -117,28 +117,36 @@ class _Judge:
         positions = [self.baseline.position, self.marrow.position, *normal_before]
         if not marrow_is_met(self.marrow.value):
             return CriterionResult("not-met", "marrow-criterion-not-met", tuple(positions))
-        missing, runs = None, []
+        missing, lasting = None, True
         for each in asked:
             count = self.evidence.at_timepoint(each.analyte, each.is_met)
             if count is None:
-                missing = missing or each.ground_if_missing
-                continue
-            positions.append(count.position)
-            if not each.is_met(count.value):
-                return CriterionResult("not-met", "blood-criterion-not-met", tuple(positions))
-            runs.append(self._run(each.analyte, each.is_met, count))
+                why = self.evidence.why_no_count(each.analyte, ())
+                positions += why.positions
+                missing = missing or (why.ground if why.positions else each.ground_if_missing)
+            elif not each.is_met(count.value):
+                return CriterionResult("not-met", "blood-criterion-not-met", (*positions, count.position))
+            else:
+                lasts, rests_on = self._lasts(count, each.is_met)
+                lasting, positions = lasting and lasts, [*positions, *rests_on]
         if missing is not None:
             return CriterionResult("not-evaluable", missing, tuple(positions))
         if not asked:
-            gap = self.rules.remission.marrow_gap_days_max
-            runs = [self._run(self.marrow.code, marrow_is_met, self.marrow, gap)]
-        positions += [position for run in runs for position in positions_of(run)]
-        if all(spans(run, self.rules.remission.lasting_days) for run in runs):
-            return CriterionResult("confirmed", "remission-lasting", tuple(dict.fromkeys(positions)))
-        return CriterionResult("provisional", "remission-not-yet-lasting", tuple(dict.fromkeys(positions)))
+            lasting, rests_on = self._lasts(self.marrow, marrow_is_met, self.rules.remission.marrow_gap_days_max)
+            positions += rests_on
+        if lasting:
+            return CriterionResult("confirmed", "remission-lasting", tuple(positions))
+        return CriterionResult("provisional", "remission-not-yet-lasting", tuple(positions))
 
-    def _run(self, analyte: str, is_met: IsMet, count: Count, gap_days_max: int | None = None) -> list[Count]:
-        return next(run for run in self.evidence.runs(analyte, is_met, gap_days_max) if count in run)
+    def _lasts(self, count: Count, is_met: IsMet, gap_days_max: int | None = None) -> tuple[bool, tuple[int, ...]]:
+        """Whether the run that holds the timepoint's count lasts, and the positions that this rests on."""
+        evidence, days = self.evidence, self.rules.remission.lasting_days
+        run = next(run for run in evidence.runs(count.code, is_met, gap_days_max) if count in run)
+        disregarded = evidence.influenced(count.code, 1, evidence.horizon.closes_day + days)
+        rests_on = (*positions_of(run), *disregarded)
+        if spans(run, days):
+            return True, rests_on
+        return False, (*rests_on, *positions_of(evidence.beside(run, is_met)))
 
 
 def relapse(rules: Iwg2006, evidence: Evidence, earlier: Sequence[Evidence]) -> Iterator[Finding]:

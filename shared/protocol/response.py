@@ -13,6 +13,12 @@ from shared.protocol.language import AnalyteCode
 Timepoint = Annotated[str, StringConstraints(pattern=r"^M[0-9]{1,2}$")]
 """A time of evaluation, such as `M3`."""
 
+Positive = Annotated[Decimal, Field(gt=0)]
+"""A threshold above zero, in the unit that its part says."""
+
+Share = Annotated[Decimal, Field(ge=0, le=100)]
+"""From 0 to 100 %."""
+
 
 class Evaluation(Part):
     """A time of evaluation and the schedule item that plans it."""
@@ -48,50 +54,50 @@ class HaemoglobinRise(Part):
     """HI-E: a rise of haemoglobin, or fewer red-cell units given for a low haemoglobin. g/L, units, days."""
 
     analyte: AnalyteCode
-    baseline_below: Decimal
-    rise_min: Decimal
+    baseline_below: Positive
+    rise_min: Positive
     transfusion_component: str
     transfusion_period_days: int = Field(gt=0)
     transfusion_reduction_units_min: int = Field(gt=0)
-    transfusion_haemoglobin_max: Decimal
+    transfusion_haemoglobin_max: Positive
 
 
 class PlateletRise(Part):
     """HI-P: an absolute rise, or from a low start a relative rise to above a floor. 10*9/L, %."""
 
     analyte: AnalyteCode
-    baseline_below: Decimal
-    rise_min: Decimal
-    low_start_below: Decimal
-    low_start_to_above: Decimal
-    low_start_rise_pct_min: Decimal
+    baseline_below: Positive
+    rise_min: Positive
+    low_start_below: Positive
+    low_start_to_above: Positive
+    low_start_rise_pct_min: Positive
 
 
 class NeutrophilRise(Part):
     """HI-N: a relative and an absolute rise, both. 10*9/L, %."""
 
     analyte: AnalyteCode
-    baseline_below: Decimal
-    rise_pct_min: Decimal
-    rise_above: Decimal
+    baseline_below: Positive
+    rise_pct_min: Positive
+    rise_above: Positive
 
 
 class BlastBand(Part):
     """For a baseline below this share of marrow blasts (%): the share above which it is progression."""
 
-    baseline_below: Decimal
-    progression_above: Decimal
+    baseline_below: Share
+    progression_above: Share
 
 
 class Progression(Part):
     """Progression, and relapse after haematologic improvement. g/L, %, units."""
 
     blast_analyte: AnalyteCode
-    blast_increase_pct_min: Decimal
+    blast_increase_pct_min: Positive
     blast_bands: tuple[BlastBand, ...] = Field(min_length=1)
-    decrement_pct_min: Decimal
-    haemoglobin_fall_min: Decimal
-    haemoglobin_fall_after_hi_min: Decimal
+    decrement_pct_min: Share
+    haemoglobin_fall_min: Positive
+    haemoglobin_fall_after_hi_min: Positive
     transfusion_dependence_units_min: int = Field(gt=0)
 
     @model_validator(mode="after")
@@ -106,12 +112,12 @@ class Remission(Part):
     """CR, PR and marrow CR: what marrow and blood must show, and for how long. %, g/L, 10*9/L, days."""
 
     blood_blast_analyte: AnalyteCode
-    marrow_blasts_max: Decimal
-    marrow_blasts_decrease_pct_min: Decimal
-    haemoglobin_min: Decimal
-    platelets_min: Decimal
-    neutrophils_min: Decimal
-    blood_blasts_max: Decimal
+    marrow_blasts_max: Share
+    marrow_blasts_decrease_pct_min: Share
+    haemoglobin_min: Positive
+    platelets_min: Positive
+    neutrophils_min: Positive
+    blood_blasts_max: Share
     lasting_days: int = Field(gt=0)
     marrow_gap_days_max: int = Field(gt=0)
 
@@ -157,14 +163,14 @@ class Iwg2018(Part):
     """HI-E of the IWG 2018 criteria (Platzbecker et al., Blood 2019;133:1020). g/L, units, %, days."""
 
     analyte: AnalyteCode
-    baseline_below: Decimal
+    baseline_below: Positive
     baseline_values: int = Field(ge=1)
     baseline_apart_days_min: int = Field(ge=0)
-    rise_min: Decimal
+    rise_min: Positive
     rise_counts_min: int = Field(ge=1)
     burden: TransfusionBurden
     independence_days: int = Field(gt=0)
-    reduction_pct_min: Decimal
+    reduction_pct_min: Share
     observation_days_min: int = Field(gt=0)
 
 

@@ -12,7 +12,6 @@ from decimal import Decimal
 
 from services.visits.evidence import (
     Baseline,
-    Count,
     CriterionResult,
     Evidence,
     Finding,
@@ -177,14 +176,15 @@ def _blasts_increased(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
 
 def _haemoglobin_fell(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
     rule, analyte = rules.progression, rules.hi_e.analyte
-    baseline, value = evidence.baseline(analyte), evidence.at_timepoint(analyte)
-    if baseline is None or value is None:
-        return
-    best = _best_response(evidence, analyte, rules.hi_e.baseline_below, baseline, value, _haemoglobin_rose(rules))
-    if best is not None and best.value - value.value >= rule.haemoglobin_fall_after_hi_min:
-        yield Finding("haemoglobin-fell-after-improvement", (*best.positions, value.position))
-    elif baseline.mean - value.value >= rule.haemoglobin_fall_min:
-        yield Finding("haemoglobin-fell", (*baseline.positions, value.position))
+
+    def from_best(best: Decimal, value: Decimal) -> bool:
+        return best - value >= rule.haemoglobin_fall_after_hi_min
+
+    def from_baseline(mean: Decimal, value: Decimal) -> bool:
+        return mean - value >= rule.haemoglobin_fall_min
+
+    best = _best_response(evidence, analyte, rules.hi_e.baseline_below, _haemoglobin_rose(rules))
+    yield from _fallen(evidence, analyte, "haemoglobin-fell", best, from_best, from_baseline)
 
 
 def _halved(
@@ -195,15 +195,42 @@ def _halved(
     The paper measures from the "maximum remission/response". Where there was none, only a fall that makes or worsens a
     cytopenia counts, so that the ordinary swing of a normal count is no progression.
     """
-    baseline, value = evidence.baseline(analyte), evidence.at_timepoint(analyte)
-    if baseline is None or value is None:
+
+    def from_best(best: Decimal, value: Decimal) -> bool:
+        return has_fallen_pct(value, best, rules.progression.decrement_pct_min)
+
+    def from_baseline(mean: Decimal, value: Decimal) -> bool:
+        return value < cytopenic_below and from_best(mean, value)
+
+    best = _best_response(evidence, analyte, cytopenic_below, rose)
+    yield from _fallen(evidence, analyte, f"{analyte.lower()}-halved", best, from_best, from_baseline)
+
+
+Fell = Callable[[Decimal, Decimal], bool]
+"""Whether a value has fallen enough from a reference: `fell(reference, value)`."""
+
+
+def _fallen(
+    evidence: Evidence, analyte: str, code: str, best: Best | None, from_best: Fell, from_baseline: Fell
+) -> Iterator[Finding]:
+    """The timepoint's count, if it has fallen; also one that has fallen in spite of a transfusion."""
+    baseline = evidence.baseline(analyte)
+    if baseline is None:
         return
-    by_pct = rules.progression.decrement_pct_min
-    best = _best_response(evidence, analyte, cytopenic_below, baseline, value, rose)
-    if best is not None and has_fallen_pct(value.value, best.value, by_pct):
-        yield Finding(f"{analyte.lower()}-halved-after-improvement", (*best.positions, value.position))
-    elif value.value < cytopenic_below and has_fallen_pct(value.value, baseline.mean, by_pct):
-        yield Finding(f"{analyte.lower()}-halved", (*baseline.positions, value.position))
+
+    def fell_from_best(value: Decimal) -> bool:
+        return best is not None and from_best(best.value, value)
+
+    def stands(value: Decimal) -> bool:
+        return not fell_from_best(value) and not from_baseline(baseline.mean, value)
+
+    count = evidence.at_timepoint(analyte, stands)
+    if count is None or stands(count.value):
+        return
+    if best is not None and fell_from_best(count.value):
+        yield Finding(f"{code}-after-improvement", (*best.positions, count.position))
+    else:
+        yield Finding(code, (*baseline.positions, count.position))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,18 +241,17 @@ class Best:
     positions: tuple[int, ...]
 
 
-def _best_response(
-    evidence: Evidence, analyte: str, cytopenic_below: Decimal, baseline: Baseline, at: Count, rose: Rose
-) -> Best | None:
-    """The highest count, not after the timepoint's, of an improvement that lasted; None when there was none."""
-    if baseline.mean >= cytopenic_below:
+def _best_response(evidence: Evidence, analyte: str, cytopenic_below: Decimal, rose: Rose) -> Best | None:
+    """The highest count up to the timepoint, of an improvement that lasted; None when there was none."""
+    baseline = evidence.baseline(analyte)
+    if baseline is None or baseline.mean >= cytopenic_below:
         return None
     lasting = (
         Best(count.value, (*baseline.positions, *positions_of(run)))
         for run in evidence.runs(analyte, lambda value: rose(baseline.mean, value))
         if evidence.is_lasting(run)
         for count in run
-        if count.collected_on <= at.collected_on
+        if evidence.day(count.collected_on) <= evidence.horizon.closes_day
     )
     return max(lasting, key=lambda best: best.value, default=None)
 

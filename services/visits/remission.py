@@ -8,7 +8,7 @@ the investigator who signs: no laboratory reports them as a number.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -165,13 +165,30 @@ def _relapse_since(rules: Iwg2006, then: Evidence, now: Evidence, remission: tup
     blasts = now.at_timepoint(rule.blast_analyte)
     if blasts is not None and blasts.value >= now.before(rule.blast_analyte)[-1].value:
         yield Finding("blasts-returned-after-remission", (*remission, blasts.position))
-    for analyte, word, is_lost in (
-        (rules.hi_e.analyte, "fell", lambda best, value: best - value >= rule.haemoglobin_fall_after_hi_min),
-        (rules.hi_p.analyte, "halved", lambda best, value: has_fallen_pct(value, best, rule.decrement_pct_min)),
-        (rules.hi_n.analyte, "halved", lambda best, value: has_fallen_pct(value, best, rule.decrement_pct_min)),
-    ):
-        count = now.at_timepoint(analyte)
-        since = now.between(analyte, then.horizon.opens_day, now.horizon.closes_day)
-        best = max(since, key=lambda each: each.value, default=None)
-        if best is not None and count is not None and is_lost(best.value, count.value):
-            yield Finding(f"{analyte.lower()}-{word}-after-remission", (*remission, best.position, count.position))
+
+    def fell(best: Decimal, value: Decimal) -> bool:
+        return best - value >= rule.haemoglobin_fall_after_hi_min
+
+    def halved(best: Decimal, value: Decimal) -> bool:
+        return has_fallen_pct(value, best, rule.decrement_pct_min)
+
+    lines = (
+        (rules.hi_e.analyte, "haemoglobin-fell", fell),
+        (rules.hi_p.analyte, f"{rules.hi_p.analyte.lower()}-halved", halved),
+        (rules.hi_n.analyte, f"{rules.hi_n.analyte.lower()}-halved", halved),
+    )
+    for analyte, code, is_lost in lines:
+        if positions := _lost_since(then, now, analyte, is_lost):
+            yield Finding(f"{code}-after-remission", (*remission, *positions))
+
+
+def _lost_since(
+    then: Evidence, now: Evidence, analyte: str, is_lost: Callable[[Decimal, Decimal], bool]
+) -> tuple[int, ...]:
+    """Where the best count since a timepoint stands, and the one now that has fallen from it; nothing if none has."""
+    since = now.between(analyte, then.horizon.opens_day, now.horizon.closes_day)
+    if not since:
+        return ()
+    best = max(since, key=lambda each: each.value)
+    count = now.at_timepoint(analyte, lambda value: not is_lost(best.value, value))
+    return (best.position, count.position) if count is not None and is_lost(best.value, count.value) else ()

@@ -179,6 +179,13 @@ def test_a_fall_from_the_best_response_is_progression(counts: list[Count], timep
     assert [found.code for found in assessment.findings] == ([] if finding is None else [finding])
 
 
+def test_a_haemoglobin_that_has_fallen_in_spite_of_a_transfusion_has_fallen() -> None:
+    fallen = course("HGB", ("84", "88"), "80", "70", "66")
+    not_far = course("HGB", ("84", "88"), "80", "70", "66.1")
+    assert [found.code for found in at("M3", fallen, [red_cells(1, 90)]).findings] == ["haemoglobin-fell"]
+    assert at("M3", not_far, [red_cells(1, 90)]).findings == ()
+
+
 def test_transfusion_dependence_that_is_new_is_progression() -> None:
     often = [red_cells(2, 50), red_cells(2, 80)]
     assert [found.code for found in at("M3", [], often).findings] == ["transfusion-dependence"]

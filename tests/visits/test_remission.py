@@ -131,7 +131,7 @@ def test_a_remission_names_what_it_rests_on() -> None:
         (("4", "4"), {}, []),
         (("4", "8"), {}, ["blasts-returned-after-remission"]),
         (("4", "7.9"), {}, []),
-        (("4", "4"), {"HGB": "100"}, ["haemoglobin-fell-after-improvement", "hgb-fell-after-remission"]),
+        (("4", "4"), {"HGB": "100"}, ["haemoglobin-fell-after-improvement", "haemoglobin-fell-after-remission"]),
         (("4", "4"), {"HGB": "100.1"}, []),
         (("4", "4"), {"PLT": "75"}, ["plt-halved-after-improvement", "plt-halved-after-remission"]),
         (("4", "4"), {"PLT": "75.1"}, []),

@@ -88,6 +88,12 @@ def test_blood_blasts_that_nobody_reports_are_named_as_the_ground() -> None:
     assert at("M3", [*marrows("8", "4"), *blood(blasts=None)]).remissions["CR"].ground == "blood-blasts-missing"
 
 
+def test_a_count_that_red_cells_have_raised_shows_no_remission() -> None:
+    result = at("M3", [*marrows("8", "4"), *blood()], [red_cells(1, 85)]).remissions["CR"]
+    assert (result.status, result.ground) == ("not-evaluable", "count-transfused")
+    assert 2085 in result.positions
+
+
 def test_a_partial_remission_asks_only_for_what_was_abnormal_before() -> None:
     normal = [count("PLT", "150", on, 5000 + on) for on in (-14, -7, 91)]
     fallen = [*normal[:2], count("PLT", "90", 91, 5091)]

@@ -140,6 +140,15 @@ def courses(draw: st.DrawFn, line: Line) -> list[Count]:
     ]
 
 
+blasts = st.sampled_from(["2", "4", "6", "9", "14"])
+marrows = st.lists(blasts, max_size=3).map(
+    lambda shares: [
+        count("BLAST_BM", share, on, 300 + index)
+        for index, (share, on) in enumerate(zip(shares, (-10, 91, 183), strict=False))
+    ]
+)
+"""A marrow in screening, at M3 and at M6, as far as they were taken."""
+
 transfusions_since = st.lists(
     st.builds(
         Transfusion,
@@ -236,7 +245,7 @@ def test_an_answer_rests_on_what_was_given_alone(
 def test_the_same_answer_comes_from_what_it_rests_on_alone(
     data: st.DataObject, line: Line, blood: list[Transfusion], protocol: Protocol
 ) -> None:
-    counts = [*line.baseline, *data.draw(courses(line))]
+    counts = [*line.baseline, *data.draw(courses(line)), *data.draw(marrows)]
     timepoint, as_of = data.draw(st.sampled_from([("M3", 100), ("M3", 130), ("M6", 200)]))
     assessment = at(timepoint, counts, blood, as_of, protocol)
     rest_on = set(assessment.inputs)

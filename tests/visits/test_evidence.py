@@ -88,3 +88,9 @@ def test_several_transfusions_that_influence_a_count_are_all_named() -> None:
     counts = course("HGB", ("84", "88"), "101", "102", "103")
     result = at("M3", counts, [red_cells(1, 80), red_cells(1, 90)]).lineages["HI-E"]
     assert (result.ground, result.positions) == ("count-transfused", (986, 993, 2080, 2090, 1091))
+
+
+def test_an_answer_names_the_count_that_kept_an_improvement_from_lasting() -> None:
+    counts = [*course("HGB", ("84", "88"), "101", "102", "103"), count("HGB", "95", 45)]
+    result = at("M3", counts).lineages["HI-E"]
+    assert (result.ground, result.positions) == ("rise-not-yet-lasting", (986, 993, 1061, 1091, 1045))

@@ -122,7 +122,8 @@ class MadeEvaluation(Written):
     timepoint: str
     rule_set: str
     lineages: dict[str, LineageStatus]
-    grounds: Annotated[dict[str, str], Field(description="Why each lineage has its status.")]
+    remissions: Annotated[dict[str, LineageStatus], Field(description="CR, PR and mCR of IWG 2006.")]
+    grounds: Annotated[dict[str, str], Field(description="Why each lineage and each remission has its status.")]
     progression: bool
     findings: Annotated[list[str], Field(description="What shows progression.")]
     response: OverallResponse

@@ -12,7 +12,7 @@ from shared.events import Event, upcaster
 from shared.protocol.language import AnalyteCode, Code, Measurement, SiteId, SubjectId
 
 LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
-OverallResponse = Literal["HI", "SD", "PD", "NE"]
+OverallResponse = Literal["CR", "PR", "mCR", "HI", "SD", "PD", "NE"]
 
 AdverseEventOutcome = Literal["recovered", "recovering", "not-recovered", "recovered-with-sequelae", "fatal", "unknown"]
 """ICH E2B(R3), E.i.7."""
@@ -152,11 +152,11 @@ class AdverseEventReported(Event, name="adverse-event-reported", version=1, tags
     follow_up_on: date | None
 
 
-class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subject", "site")):
+class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subject", "site")):
     """The response at a timepoint was assessed by a rule set, on the events at `inputs`.
 
-    `grounds` says why each lineage has its status, `findings` what shows progression. `final` marks the protocol's
-    last timepoint.
+    `grounds` says why each lineage and each remission has its status, `findings` what shows progression. `final` marks
+    the protocol's last timepoint. `remissions` are CR, PR and mCR; version 1 knew none.
     """
 
     subject: SubjectId
@@ -164,6 +164,7 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subjec
     timepoint: str
     rule_set: str
     lineages: dict[str, LineageStatus]
+    remissions: dict[str, LineageStatus]
     grounds: dict[str, Code]
     progression: bool
     findings: tuple[Code, ...]
@@ -172,11 +173,11 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subjec
     final: bool
 
 
-class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1, tags=("subject", "site")):
+class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=2, tags=("subject", "site")):
     """Results that the evaluation at a position rests on were corrected; it would now rest on `inputs`.
 
-    Where `outcome_changed`, it would now come out as `lineages`, `progression` and `response` say, and it holds no
-    longer: an investigator has to evaluate again.
+    Where `outcome_changed`, it would now come out as `lineages`, `remissions`, `progression` and `response` say, and it
+    holds no longer: an investigator has to evaluate again.
     """
 
     subject: SubjectId
@@ -185,9 +186,16 @@ class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1
     evaluation: int
     inputs: tuple[int, ...]
     lineages: dict[str, LineageStatus]
+    remissions: dict[str, LineageStatus]
     progression: bool
     response: OverallResponse
     outcome_changed: bool
+
+
+@upcaster("subject-evaluated", 1)
+@upcaster("evaluation-inputs-changed", 1)
+def _without_remissions(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"remissions": {}}
 
 
 class StatusReason(BaseModel):

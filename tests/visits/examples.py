@@ -224,6 +224,10 @@ RESPONSE = (
 """Haemoglobin at least 15 g/L above the baseline for 61 days."""
 
 
+NO_REMISSIONS: dict[str, LineageStatus] = {"CR": "not-evaluable", "PR": "not-evaluable", "mCR": "not-evaluable"}
+"""Of a subject without a marrow before treatment."""
+
+
 def evaluated(
     timepoint: str = "M3",
     hi_e: LineageStatus = "confirmed",
@@ -234,6 +238,7 @@ def evaluated(
     final: bool = False,
 ) -> SubjectEvaluated:
     lineages: Mapping[str, LineageStatus] = {"HI-E": hi_e, "HI-P": "not-evaluable", "HI-N": "not-evaluable"}
+    no_marrow = dict.fromkeys(NO_REMISSIONS, "baseline-marrow-missing")
     ground = {"confirmed": "rise-lasting", "provisional": "rise-not-yet-lasting", "not-met": "rise-too-small"}
     return SubjectEvaluated(
         subject=S,
@@ -245,12 +250,14 @@ def evaluated(
             "HI-E": ground.get(hi_e, "count-missing"),
             "HI-P": "baseline-not-cytopenic",
             "HI-N": "baseline-not-cytopenic",
-        },
+        }
+        | no_marrow,
         progression=progression,
         findings=("blasts-increased",) if progression else (),
         response=response,
         inputs=inputs,
         final=final,
+        remissions=NO_REMISSIONS,
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field
 
 from services.visits.calendar import Calendar
 from services.visits.events import (
-    AdverseEventReported,
     LineageStatus,
     OverallResponse,
     ProductInfused,
@@ -41,26 +40,6 @@ class PreparedDose(BaseModel):
 
     cells: Measurement
     volume_mL: Measurement  # noqa: N815 (the unit's own case)
-
-
-class ReportsDue(BaseModel):
-    """By when an adverse event is to be reported; null where no report is called for."""
-
-    sponsor_by: datetime | None
-    authority_on: Annotated[date | None, Field(description="Last day in the sponsor's zone.")]
-    follow_up_on: Annotated[date | None, Field(description="Last day for the complete report.")]
-
-
-class ReportedAdverseEvent(Written):
-    """The reports that the adverse event calls for."""
-
-    due: ReportsDue
-
-    @classmethod
-    def of(cls, reported: AdverseEventReported, position: int) -> Self:
-        """The adverse event that was recorded."""
-        due = ReportsDue.model_validate(dict(reported), extra="ignore")
-        return cls(subject=reported.subject, position=position, due=due)
 
 
 class MadeEvaluation(Written):

@@ -12,7 +12,7 @@ from services.visits.commands_safety import Deviation, NoteDeviation, RegradeDev
 from services.visits.projections import PROJECTION
 from services.visits.questions_safety import deviations_at
 from shared.answers import Written
-from shared.call import POSITION_MAX, Call, Reader, may_write
+from shared.call import POSITION_MAX, Call, Reader, SiteStaff, may_write
 from shared.chronology import OUT_OF_ORDER
 from shared.identity import Role
 from shared.problems import UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
@@ -22,10 +22,8 @@ from shared.service import service_router
 
 router = service_router("visits")
 
-Observer = Annotated[Call, may_write(Role.COORDINATOR, Role.INVESTIGATOR, Role.MONITOR, Role.ADMIN)]
-"""Those who see a departure: site staff and monitors."""
-
 Judge = Annotated[Call, may_write(Role.INVESTIGATOR, Role.MONITOR, Role.ADMIN)]
+"""A monitor who finds a departure tells the site, which notes it; how grave it is a monitor judges too."""
 
 
 @router.post(
@@ -34,7 +32,7 @@ Judge = Annotated[Call, may_write(Role.INVESTIGATOR, Role.MONITOR, Role.ADMIN)]
     name="noteDeviation",
     responses=problem_responses(UNKNOWN_SUBJECT, OUT_OF_ORDER, WRITE_CONFLICT),
 )
-async def note_deviation(subject: SubjectId, body: Deviation, call: Observer) -> Written:
+async def note_deviation(subject: SubjectId, body: Deviation, call: SiteStaff) -> Written:
     """Record a departure from the protocol that no rule finds. Those that rules find are recorded by themselves."""
     call.require_subject(subject)
     rules = deviations.noting(call.runtime.protocol)

@@ -25,7 +25,9 @@ from services.visits.events import (
 )
 from services.visits.second_dose import second_dose
 from shared.chronology import OUT_OF_ORDER
-from shared.problems import REASON_REQUIRED
+from shared.decision import Command, Decider
+from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, Refusal
+from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, given
 from tests.visits.examples import (
     ADVERSE_EVENT,
@@ -35,6 +37,7 @@ from tests.visits.examples import (
     MSC,
     PROTOCOL,
     RESPONDER,
+    History,
     S,
     given_signed,
     happened,
@@ -302,6 +305,21 @@ class TestSubmission:
     def test_a_report_does_not_answer_for_what_became_known_after_it(self) -> None:
         upgrade = followed_up(**FATAL, fatal=True, sponsor_by=DAY_0 + 11 * DAY)
         given(*SERIOUS, upgrade).when(SUBMISSION, hand_in("sponsor", 1)).records(handed_in("sponsor", ended("sponsor")))
+
+
+@pytest.mark.parametrize(
+    ("history", "refusal"),
+    [((), UNKNOWN_SUBJECT), (ready_to_randomize(S), NOT_RANDOMIZED), (MSC, adverse_events.UNKNOWN_ADVERSE_EVENT)],
+    ids=["unknown", "enrolled", "without an adverse event"],
+)
+@pytest.mark.parametrize(
+    ("decider", "command"),
+    [(FOLLOW_UPS, more(outcome="recovered")), (SUBMISSION, hand_in("sponsor", 1)), (NULLIFICATION, NULLIFY)],
+)
+def test_there_is_no_later_word_without_a_report(
+    decider: Decider[Command, object], command: Command, history: History, refusal: Refusal
+) -> None:
+    given(*history).when(decider, command).rejects(refusal)
 
 
 class TestNullification:

@@ -70,7 +70,7 @@ class Command(BaseModel):
         return self.occurred_at
 
     @classmethod
-    def about(cls, body: Command, **target: str) -> Self:
+    def about(cls, body: Command, **target: str | int) -> Self:
         """This command, made from a request body and the target that the address names."""
         return cls(**(dict(body) | target))
 

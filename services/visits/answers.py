@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from services.visits.calendar import Calendar
 from services.visits.ciclosporin import intervals
 from services.visits.events import (
-    AdverseEventReported,
     CiclosporinAdvice,
     LineageStatus,
     OverallResponse,
@@ -94,26 +93,6 @@ class CiclosporinCourse(BaseModel):
                 for advised in sorted(known.ciclosporin_advice.values(), key=lambda each: each.collected_at)
             ],
         )
-
-
-class ReportsDue(BaseModel):
-    """By when an adverse event is to be reported; null where no report is called for."""
-
-    sponsor_by: datetime | None
-    authority_on: Annotated[date | None, Field(description="Last day in the sponsor's zone.")]
-    follow_up_on: Annotated[date | None, Field(description="Last day for the complete report.")]
-
-
-class ReportedAdverseEvent(Written):
-    """The reports that the adverse event calls for."""
-
-    due: ReportsDue
-
-    @classmethod
-    def of(cls, reported: AdverseEventReported, position: int) -> Self:
-        """The adverse event that was recorded."""
-        due = ReportsDue.model_validate(dict(reported), extra="ignore")
-        return cls(subject=reported.subject, position=position, due=due)
 
 
 class MadeEvaluation(Written):

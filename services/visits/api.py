@@ -1,4 +1,4 @@
-"""The visits service over HTTP: treatment, observation, safety, response, and the schedule that they follow."""
+"""The visits service over HTTP: treatment, observation, response, and the schedule that they follow."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.visits import api_ciclosporin, domain, dosing, evaluation, second_dose
+from services.visits import api_ciclosporin, api_deviations, api_safety, domain, dosing, evaluation, second_dose
 from services.visits.answers import (
     DueList,
     InfusedProduct,
     MadeEvaluation,
     PreparedDose,
-    ReportedAdverseEvent,
     SecondDose,
     SubjectSchedule,
 )
 from services.visits.commands import (
-    AdverseEvent,
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
@@ -28,29 +26,24 @@ from services.visits.commands import (
     InfuseProduct,
     Infusion,
     RecordTransfusion,
-    ReportAdverseEvent,
     SafetyLook,
     ScoreSymptoms,
     Symptoms,
     ViabilityPct,
     WeightKg,
 )
-from services.visits.events import AdverseEventReported, ProductInfused, SubjectEvaluated
+from services.visits.events import ProductInfused, SubjectEvaluated
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import CURSOR, arm_of, calendar_of, due_at_site, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from shared.answers import Written
 from shared.call import Call, Reader, SiteStaff, may_write
-from shared.chronology import OUT_OF_ORDER
-from shared.decision import CLOCK_SKEW_MAX
 from shared.identity import Role
 from shared.problems import (
-    IN_FUTURE,
     NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
-    WRITE_CONFLICT,
     problem_responses,
 )
 from shared.protocol.language import SiteId, SubjectId, site_of
@@ -124,30 +117,6 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
         domain.transfusion(call.runtime.protocol), RecordTransfusion.about(body, subject=subject)
     )
     return Written(subject=subject, position=outcome.position)
-
-
-@router.post(
-    "/subjects/{subject}/adverse-events",
-    status_code=201,
-    name="reportAdverseEvent",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        NOT_RANDOMIZED,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
-        domain.SERIOUSNESS_INVALID,
-        domain.ONSET_IMPLAUSIBLE,
-        IN_FUTURE,
-    ),
-)
-async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
-    """Record an adverse event, also after a withdrawal, and learn by when it is to be reported."""
-    call.require_subject(subject)
-    if body.aware_at > call.runtime.clock() + CLOCK_SKEW_MAX:
-        raise IN_FUTURE("aware_at lies in the future.")
-    rules = domain.adverse_events(call.runtime.protocol)
-    outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
-    return ReportedAdverseEvent.of(recorded_event(outcome, AdverseEventReported), outcome.position)
 
 
 @router.post(
@@ -250,8 +219,8 @@ async def list_due(
 SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
-    description="Treatment, symptoms, transfusions, adverse events, response, the second dose, and the schedule.",
-    routers=(router, api_ciclosporin.router),
+    description="Treatment, observations, adverse events, deviations, response, the second dose, and the schedule.",
+    routers=(router, api_ciclosporin.router, api_safety.router, api_deviations.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,

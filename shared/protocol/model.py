@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Criterion, Fact, Part, failed
+from shared.protocol.deviations import Deviations
 from shared.protocol.language import AnalyteCode, ArmCode, Code, SiteId
 from shared.protocol.response import Response
 from shared.protocol.schedule import Activity, Anchor, Schedule
@@ -184,6 +185,7 @@ class Protocol(Part):
     second_dose: SecondDose | None = None
     response: Response
     safety: Safety
+    deviations: Deviations
 
     @model_validator(mode="after")
     def _arms_hang_together(self) -> Protocol:

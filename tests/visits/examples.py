@@ -10,16 +10,16 @@ from typing import Any
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
-from services.visits import ciclosporin, domain, evaluation
+from services.visits import adverse_events, ciclosporin, domain, evaluation
 from services.visits.commands import (
     CheckInfusionSafety,
     DoseCiclosporin,
     InfuseProduct,
     Lot,
     RecordTransfusion,
-    ReportAdverseEvent,
     ScoreSymptoms,
 )
+from services.visits.commands_safety import ReportAdverseEvent
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
@@ -46,7 +46,7 @@ INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
 CICLOSPORIN = ciclosporin.dosing(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
 TRANSFUSION = domain.transfusion(PROTOCOL)
-ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
+ADVERSE_EVENTS = adverse_events.adverse_events(PROTOCOL)
 EVALUATION = evaluation.evaluation(PROTOCOL)
 
 DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")

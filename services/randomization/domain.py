@@ -9,7 +9,7 @@ screening number.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from services.randomization.balance import (
@@ -18,7 +18,6 @@ from services.randomization.balance import (
     counts_of,
     draw,
     dynamic_method,
-    evolve_balance,
 )
 from services.randomization.commands import (
     AssessEligibility,
@@ -172,16 +171,16 @@ def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """A subject that asks for an arm, the schemes, and what the slots of each stratum have given so far.
+    """A subject that asks for an arm, the schemes, what the slots of each stratum have given so far, and the balance.
 
-    `balance` is None under a scheme of lists: they look at no counts.
+    The last two are of all subjects. They belong to one fold, which changes them in place (see `Balance`).
     """
 
     id: str
     subject: Subject = field(default_factory=Subject)
     schemes: Schemes = field(default_factory=Schemes)
-    given: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
-    balance: Balance | None = None
+    given: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    balance: Balance = field(default_factory=Balance)
 
     def numbered(self, stratum: str) -> int:
         """How many subjects of a stratum have a randomization number, under whatever scheme."""
@@ -198,10 +197,8 @@ def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
     """Slots and counts are those of all subjects; everything else, of the one that asks."""
     event = recorded.event
     if isinstance(event, SubjectRandomized):
-        given = (*state.given.get((event.scheme, event.stratum), ()), event.arm)
-        state = replace(state, given={**state.given, (event.scheme, event.stratum): given})
-    if state.balance is not None:
-        state = replace(state, balance=evolve_balance(state.balance, event))
+        state.given.setdefault((event.scheme, event.stratum), []).append(event.arm)
+    state.balance.add(event)
     if f"subject:{state.id}" in event.tags():
         return replace(state, subject=evolve(state.subject, recorded))
     return replace(state, schemes=evolve_schemes(state.schemes, recorded))
@@ -251,9 +248,9 @@ def _arm(
     """The next row of the stratum's list, or a draw under the counts."""
     method = dynamic_method(scheme)
     if method is not None:
-        counts = counts_of(scheme, state.balance or {}, stratum)
+        counts = counts_of(scheme, state.balance, stratum)
         return draw(scheme, method, counts, seed=secret.seed, stratum=stratum, slot=state.used(scheme, stratum))
-    given = state.given.get((scheme.scheme, stratum), ())
+    given = tuple(state.given.get((scheme.scheme, stratum), ()))
     rows = listed(scheme.arms, secret, stratum, len(given) + 1)
     if rows[:-1] != given:
         raise ALLOCATION_LIST_DIFFERS()
@@ -279,7 +276,7 @@ def allocation(
 
     return Decider(
         boundary=boundary,
-        initial=lambda command: Allocations(id=command.subject, balance={} if dynamic else None),
+        initial=lambda command: Allocations(id=command.subject),
         evolve=evolve_allocations,
         decide=lambda command, state: randomize(protocol, scheme, secret, command, state),
     )

@@ -172,6 +172,18 @@ def test_of_one_who_was_randomized_twice_the_first_stays_counted() -> None:
     assert counts_after(*history)["site"] == {"MSC": 0, "CSA": 1}
 
 
+def test_a_fold_copies_nothing_of_all_subjects_and_two_folds_share_nothing() -> None:
+    """A copy at each event would make an allocation cost the square of the trial."""
+    rules, command = domain.allocation(PROTOCOL, MINIMIZATION, DYNAMIC_SECRET), RandomizeSubject(subject="01-001")
+    one, other = rules.initial(command), rules.initial(command)
+    (recorded,) = given(placed("01-900", "MSC")).history
+    after = rules.evolve(one, recorded)
+    assert (after.balance, after.given) == (one.balance, one.given)
+    assert after.given == {(1, "RA|01"): ["MSC"]}
+    assert other.given == {}
+    assert other.balance.counted(MINIMIZATION) == []
+
+
 @pytest.mark.parametrize(("name", "of_one_site"), [("simple", False), ("biased-coin", True), ("minimization", False)])
 def test_an_allocation_has_seen_all_that_it_counts(name: str, of_one_site: bool) -> None:
     """An allocation or an error that is recorded meanwhile makes it a conflict."""

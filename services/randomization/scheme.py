@@ -39,11 +39,11 @@ ABOUT_SCHEMES = Query((QueryItem(types=(RandomizationSchemeSealed.name, Randomiz
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What of a scheme lies outside the log until it is revealed."""
+    """What of a scheme lies outside the log until it is revealed. No text of this object tells any of it."""
 
-    seed: bytes
-    nonce: bytes
-    block_sizes: tuple[int, ...]
+    seed: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+    block_sizes: tuple[int, ...] = field(repr=False)
 
     @property
     def parameters(self) -> dict[str, object]:

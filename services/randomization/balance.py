@@ -43,8 +43,12 @@ class Place:
     corrected: str | None = None
 
     def stratum_in(self, scheme: RandomizationSchemeSealed) -> str:
-        """The stratum of its scheme that it truly belongs to."""
-        return self.stratum if self.corrected is None else stratum_under(scheme, self.corrected)
+        """The stratum of its scheme that it truly belongs to.
+
+        A correction under a protocol of other factors than the scheme's tells nothing of the scheme's levels.
+        """
+        corrected = None if self.corrected is None else stratum_under(scheme, self.corrected)
+        return self.stratum if corrected is None else corrected
 
 
 class Balance:

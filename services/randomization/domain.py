@@ -36,7 +36,16 @@ from services.randomization.events import (
     SubjectRandomized,
     SubjectWithdrawn,
 )
-from services.randomization.scheme import ABOUT_SCHEMES, SCHEME_REVEALED, Schemes, Secret, listed, stratum_under
+from services.randomization.scheme import (
+    ABOUT_SCHEMES,
+    SCHEME_OUTDATED,
+    SCHEME_REVEALED,
+    Schemes,
+    Secret,
+    listed,
+    require_current,
+    stratum_under,
+)
 from services.randomization.scheme import evolve as evolve_schemes
 from services.randomization.sites import Room, about_room, evolve_room, require_room
 from services.randomization.subject import Subject, evolve, require_active, subject_decider, subject_query
@@ -225,7 +234,10 @@ def randomize(
         raise WRITE_CONFLICT("Another scheme has just been sealed.")
     if scheme.scheme in state.schemes.revealed:
         raise SCHEME_REVEALED(scheme=scheme.scheme)
+    require_current(protocol, scheme)
     stratum = stratum_under(scheme, subject.stratum)
+    if stratum is None:
+        raise SCHEME_OUTDATED("The subject was assessed under a protocol with other factors.", scheme=scheme.scheme)
     arm, drawn = _arm(scheme, secret, stratum, state)
     number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [

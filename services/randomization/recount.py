@@ -72,10 +72,14 @@ class Recount:
             self._subjects[version, key, level, arm] += subjects
 
     def _corrected(self, place: tuple[int, str, str], correction: Record) -> tuple[int, str, str]:
+        """The true place; the old one where the protocol's factors were others by then than the scheme's."""
         version, _, arm = place
         scheme = self._schemes[version]
-        levels = dict(zip(scheme["factors"], correction["stratum_corrected"].split("|"), strict=True))
-        return version, "|".join(levels[name] for name in scheme["strata"]), arm
+        names, levels = scheme["factors"], correction["stratum_corrected"].split("|")
+        if len(names) != len(levels):
+            return place
+        by_factor = dict(zip(names, levels, strict=True))
+        return version, "|".join(by_factor[name] for name in scheme["strata"]), arm
 
 
 def difference(scheme: Record, seed: bytes | None, allocation: Record, counts: Mapping[str, Mapping[str, int]]) -> str:

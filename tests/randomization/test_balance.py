@@ -40,6 +40,7 @@ of_every_method = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEME
 def placed(subject: str, arm: str, diagnosis: str = "RA", scheme: RandomizationSchemeSealed = MINIMIZATION) -> Event:
     """An allocation of somebody else, however it was drawn."""
     stratum = stratum_under(scheme, f"{diagnosis}|{subject[:2]}")
+    assert stratum is not None
     return randomized(subject, 0, arm, stratum).model_copy(update={"scheme": scheme.scheme})
 
 
@@ -160,6 +161,11 @@ def test_a_correction_that_was_itself_corrected_counts_at_the_last_one() -> None
     first, back = errors_of("01-900", counted=True)[1], errors_of("01-900", counted=True)[1]
     back = back.model_copy(update={"stratum_corrected": "RA|01"})
     assert counts_after(placed("01-900", "MSC"), first, back)["diagnosis"] == {"MSC": 1, "CSA": 0}
+
+
+def test_a_correction_in_other_factors_than_the_schemes_moves_nobody() -> None:
+    corrected = errors_of("01-900", counted=True)[1].model_copy(update={"stratum_corrected": "RARS"})
+    assert counts_after(placed("01-900", "MSC"), corrected)["diagnosis"] == {"MSC": 1, "CSA": 0}
 
 
 def test_no_later_error_takes_a_subject_into_the_counts_again() -> None:

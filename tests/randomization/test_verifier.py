@@ -270,6 +270,14 @@ class TestMethodsThatLookAtTheCounts:
         with pytest.raises(MismatchError, match="has a draw, where there is a list"):
             verify_allocation(export(*changed("01-001", drawn=first.drawn)))
 
+    def test_a_correction_in_other_factors_than_the_schemes_moves_nobody(self) -> None:
+        scheme = sealed_as(1, DYNAMIC_SCHEMES["minimization"], DYNAMIC_SECRET)
+        first = allocated(scheme, [scheme], "01-300")
+        corrected = errors_of("01-300", counted=True)[1].model_copy(update={"stratum_corrected": "RARS"})
+        history: list[Event] = [scheme, first, corrected]
+        history.append(allocated(scheme, history, "01-301"))
+        assert verify_allocation(export(*history, revealed(1, DYNAMIC_SECRET))).matching == 2
+
     def test_slots_of_minimization_are_counted_over_the_trial(self) -> None:
         history = self.trial("minimization")
         moved = history[3].model_copy(update={"slot": 0})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from services.randomization import biased_coin, minimization, urn
@@ -107,6 +108,10 @@ def difference(scheme: Record, seed: bytes | None, allocation: Record, counts: M
     return ""
 
 
+_fraction = cache(Fraction)
+"""The parameters of a scheme are read for each of its allocations."""
+
+
 def _odds(scheme: Record, counts: Mapping[str, Mapping[str, int]]) -> Odds:
     ratio = {each["code"]: each["share"] for each in scheme["arms"]}
     told = scheme["parameters"]
@@ -114,12 +119,12 @@ def _odds(scheme: Record, counts: Mapping[str, Mapping[str, int]]) -> Odds:
         case "simple":
             return proportional(ratio)
         case "biased-coin":
-            return biased_coin.odds(counts["stratum"], ratio, p=Fraction(told["p"]))
+            return biased_coin.odds(counts["stratum"], ratio, p=_fraction(told["p"]))
         case "urn":
             return urn.odds(counts["stratum"], ratio, alpha=told["alpha"], beta=told["beta"])
         case "minimization":
-            weights = {factor: Fraction(weight) for factor, weight in told["weights"].items()}
-            return minimization.odds(counts, ratio, weights=weights, p=Fraction(told["p"]), distance=told["distance"])
+            weights = {factor: _fraction(weight) for factor, weight in told["weights"].items()}
+            return minimization.odds(counts, ratio, weights=weights, p=_fraction(told["p"]), distance=told["distance"])
         case unknown:
             raise ValueError(f"there is no method {unknown}")
 

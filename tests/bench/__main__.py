@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tests.bench import append, memory, randomizations, rebuild, results
+from tests.bench import append, memory, randomizations, rebuild, results, verification
 from tests.bench.ground import ground
 from tests.bench.report import machine
 from tests.bench.rounds import Scale
@@ -16,6 +16,7 @@ BENCHES = {
     "append": append.run,
     "results": results.run,
     "randomizations": randomizations.run,
+    "verification": verification.run,
     "rebuild": rebuild.run,
     "memory": memory.run,
 }

@@ -19,14 +19,7 @@ import orjson
 
 from services.labs.api import SERVICE as LABS
 from services.randomization.api import SERVICE
-from services.randomization.eligibility import Findings
-from services.randomization.events import (
-    EligibilityAssessed,
-    InformedConsentObtained,
-    SubjectEnrolled,
-    SubjectRandomized,
-    SubjectScreened,
-)
+from services.randomization.events import SubjectRandomized
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import NewEvent, Query, QueryItem
 from shared.identity import Role
@@ -36,6 +29,7 @@ from tests.bench.history import APPEND_EVENTS, fill, new_event
 from tests.bench.http_load import WRK, Answers, post, randomizations, reports
 from tests.bench.report import Table, number, runs
 from tests.bench.rounds import Contestant, Scale, alternate
+from tests.randomization.examples import assessed, consented, enrolled, screened
 
 CONNECTIONS = 16
 SITES = 12
@@ -95,21 +89,8 @@ def _randomizing(url: str, staff: str, sites: Iterator[Sequence[int]], subjects:
 
 def _way_in(subject: str) -> Iterator[NewEvent]:
     """The events that enrol a subject, one of each three with RARS."""
-    site = subject[:2]
     diagnosis = "RARS" if int(subject[3:]) % 3 == 0 else "RA"
-    for event in (
-        SubjectScreened(subject=subject, site=site, birth_year=1960, sex="F"),
-        InformedConsentObtained(subject=subject, site=site, consent_version="1.0"),
-        EligibilityAssessed(
-            subject=subject,
-            site=site,
-            findings=Findings.model_validate(_FINDINGS | {"diagnosis": diagnosis}),
-            eligible=True,
-            stratum=f"{diagnosis}|{site}",
-            failed_criteria=(),
-        ),
-        SubjectEnrolled(subject=subject, site=site),
-    ):
+    for event in (screened(subject), consented(subject), assessed(subject, diagnosis=diagnosis), enrolled(subject)):
         yield new_event(event.name, event.tags(), event.model_dump(mode="json"))
 
 
@@ -151,18 +132,3 @@ def _table(answers: dict[str, list[Answers]], allocated: int) -> Table:
         rows,
         (f"load by {WRK or 'a client in Python'}; {allocated} allocations in the log, no slot twice or left out",),
     )
-
-
-_FINDINGS = {
-    "marrow_blasts_pct": "2.5",
-    "blood_blasts_pct": "0",
-    "ring_sideroblasts_pct": "3",
-    "ecog": 1,
-    "ejection_fraction_pct": "60",
-    "creatinine_umol_L": "80",
-    "hiv": "negative",
-    "pregnancy": "not-applicable",
-    "active_infection": False,
-    "psychiatric_condition": False,
-    "other_trial_within_4_weeks": False,
-}

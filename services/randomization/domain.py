@@ -28,7 +28,7 @@ from services.randomization.commands import (
 )
 from services.randomization.eligibility import assess
 from services.randomization.events import (
-    Drawn,
+    ArmDrawn,
     EligibilityAssessed,
     InformedConsentObtained,
     RandomizationSchemeSealed,
@@ -238,9 +238,10 @@ def randomize(
     stratum = stratum_under(scheme, subject.stratum)
     if stratum is None:
         raise SCHEME_OUTDATED("The subject was assessed under a protocol with other factors.", scheme=scheme.scheme)
-    arm, drawn = _arm(scheme, secret, stratum, state)
+    arm, draws = _arm(scheme, secret, stratum, state)
     number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [
+        *draws,
         SubjectRandomized(
             subject=command.subject,
             site=site,
@@ -249,24 +250,25 @@ def randomize(
             slot=state.used(scheme, stratum),
             arm=arm,
             randomization_number=number.lstrip("-"),
-            drawn=drawn,
-        )
+        ),
     ]
 
 
 def _arm(
     scheme: RandomizationSchemeSealed, secret: Secret, stratum: str, state: Allocations
-) -> tuple[str, Drawn | None]:
-    """The next row of the stratum's list, or a draw under the counts."""
+) -> tuple[str, Sequence[ArmDrawn]]:
+    """The next row of the stratum's list, or a draw under the counts, with the record of it."""
     method = dynamic_method(scheme)
     if method is not None:
         counts = counts_of(scheme, state.balance, stratum)
-        return draw(scheme, method, counts, seed=secret.seed, stratum=stratum, slot=state.used(scheme, stratum))
+        slot = state.used(scheme, stratum)
+        arm, drawn = draw(scheme, method, counts, seed=secret.seed, subject=state.id, stratum=stratum, slot=slot)
+        return arm, [drawn]
     given = tuple(state.given.get((scheme.scheme, stratum), ()))
     rows = listed(scheme.arms, secret, stratum, len(given) + 1)
     if rows[:-1] != given:
         raise ALLOCATION_LIST_DIFFERS()
-    return rows[-1], None
+    return rows[-1], []
 
 
 def allocation(

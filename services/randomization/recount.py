@@ -20,6 +20,7 @@ Record = Mapping[str, Any]
 """The data of an event, as its record holds it."""
 
 ALLOCATION = "subject-randomized"
+DRAW = "arm-drawn"
 CORRECTION = "stratum-corrected"
 OF_BALANCE = (
     ALLOCATION,
@@ -83,14 +84,17 @@ class Recount:
         return version, "|".join(by_factor[name] for name in scheme["strata"]), arm
 
 
-def difference(scheme: Record, seed: bytes | None, allocation: Record, counts: Mapping[str, Mapping[str, int]]) -> str:
+def difference(
+    scheme: Record,
+    seed: bytes | None,
+    allocation: Record,
+    drawn: Record,
+    counts: Mapping[str, Mapping[str, int]],
+) -> str:
     """The first member of a recorded draw that is not what the counts and the seed give; empty where all is the same.
 
     Without the seed the number drawn is taken as recorded, and everything else is recomputed.
     """
-    drawn = allocation["drawn"]
-    if drawn is None:
-        return "no draw"
     odds = _odds(scheme, counts)
     number = drawn["draw"] if seed is None else _number(scheme, seed, allocation, odds)
     if not 0 <= number < odds.total:

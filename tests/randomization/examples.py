@@ -70,7 +70,6 @@ def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01"
         slot=slot,
         arm=arm,
         randomization_number=f"{stratum.replace('|', '-')}-{slot + 1:03d}",
-        drawn=None,
     )
 
 

@@ -22,6 +22,8 @@ from tests.bench.history import SUBJECTS
 
 HERE = Path(__file__).parent
 WRK = shutil.which("wrk")
+ANSWER_S = 30
+"""An answer that takes longer is a failure."""
 
 REPORTS = "/labs/results"
 BODY = json.dumps(
@@ -84,8 +86,8 @@ def post(url: str, token: str, load: Load, *, connections: int, seconds: float) 
     """Post a load for some seconds. Raises RuntimeError unless all of it is answered 2xx."""
     if WRK is None:
         return asyncio.run(_post(url, token, load, connections, seconds))
-    command = [WRK, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", str(load.script), url]
-    command += ["--", token, *load.arguments]
+    command = [WRK, "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", f"{ANSWER_S}s"]
+    command += ["-s", str(load.script), url, "--", token, *load.arguments]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     told = json.loads(output.splitlines()[-1])
     if told.pop("failed"):

@@ -8,14 +8,17 @@ condition (INF2), and those that follow an infusion (S6H-1, S24H-1, D7-1 …) or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Literal
 
 from shared.protocol import Activity, Anchor, Protocol
 
-State = Literal["planned", "due", "done", "done-out-of-window", "missed", "cancelled"]
-Ending = Literal["exit", "treatment-end"]
+State = Literal["planned", "due", "done", "done-out-of-window", "done-late", "missed", "cancelled"]
+"""`done-late`: its doing was recorded after its miss was."""
+
+Ending = Literal["exit", "death", "treatment-end"]
+"""An exit is a withdrawal from the study or a death, whichever came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +72,52 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
+class Miss:
+    """A miss that was recorded: of which item and window, when, and where in the log."""
+
+    code: str
+    window: DateWindow
+    recorded_at: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
 class Course:
-    """What besides records bears on a subject's items: the end of follow-up or treatment, and conditions decided."""
+    """What besides records bears on items: ends of follow-up or treatment, conditions decided, misses recorded."""
 
     exit_on: date | None = None
+    died_on: date | None = None
     treatment_ended_on: date | None = None
     conditions: Mapping[str, bool] = field(default_factory=dict)
+    misses: Sequence[Miss] = ()
 
     def ended_on(self, endings: Iterable[Ending]) -> date | None:
         """The earliest date on which one of these endings happened."""
-        dates = {"exit": self.exit_on, "treatment-end": self.treatment_ended_on}
+        dates = {"exit": self.exit_on, "death": self.died_on, "treatment-end": self.treatment_ended_on}
         return min((day for ending in endings if (day := dates[ending]) is not None), default=None)
+
+    def miss_of(self, code: str) -> Miss | None:
+        """The last miss of an item."""
+        return max((miss for miss in self.misses if miss.code == code), key=lambda miss: miss.position, default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class ItemState:
-    """An item as of a day: its state, and when and where its doing was recorded."""
+    """An item as of a day: its state, when and where its doing was recorded, and the miss that was recorded of it.
+
+    The miss stays whatever comes after it, also where the item has another window by now.
+    """
 
     item: PlannedItem
     state: State
     done_on: date | None = None
     position: int | None = None
+    miss: Miss | None = None
+
+    @property
+    def miss_is_recorded(self) -> bool:
+        """Whether the miss is of the window that the item has now."""
+        return self.miss is not None and self.miss.window == self.item.window
 
 
 def anchor_on(protocol: Protocol, arm: str, milestones: Mapping[Anchor, date]) -> date | None:
@@ -172,7 +200,9 @@ def _after_infusion(
 def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> PlannedItem:
     days = protocol.schedule.days_at(activity, activity.offsets[0])
     window = DateWindow(exit_on + timedelta(days=days.opens), exit_on + timedelta(days=days.closes))
-    return PlannedItem(activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=())
+    return PlannedItem(
+        activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=("death",)
+    )
 
 
 def symptom_item(protocol: Protocol, arm: str, week: int) -> str | None:
@@ -240,7 +270,17 @@ def states(
     """
     course = course or Course()
     matching = match(items, (record for record in records if record.done_on <= as_of))
-    return tuple(_state(item, matching.by_code.get(item.code), as_of, course) for item in items)
+    found = (_state(item, matching.by_code.get(item.code), as_of, course) for item in items)
+    return tuple(_with_miss(each, course.miss_of(each.item.code)) for each in found)
+
+
+def _with_miss(found: ItemState, miss: Miss | None) -> ItemState:
+    """The state with the miss that was recorded; an item whose doing was recorded after it was done late."""
+    if miss is None:
+        return found
+    missed = replace(found, miss=miss)
+    is_late = missed.miss_is_recorded and found.position is not None and found.position > miss.position
+    return replace(missed, state="done-late") if is_late else missed
 
 
 def _state(item: PlannedItem, record: Done | None, as_of: date, course: Course) -> ItemState:

@@ -98,7 +98,7 @@ class SubjectSchedule(BaseModel):
     @classmethod
     def of(cls, calendar: Calendar, as_of: date) -> Self:
         """The schedule of one subject as of a day, past or future: as known today, of that day."""
-        start, states, unscheduled = calendar.start(), calendar.states(as_of), calendar.unscheduled(as_of)
+        start, states, unscheduled = calendar.start, calendar.states(as_of), calendar.unscheduled(as_of)
         numbers, items = VisitNumbers.of(calendar.protocol), [state.item for state in states]
         on_days = numbers.unscheduled((done.done_on for done in unscheduled), items)
         return cls(

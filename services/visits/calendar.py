@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 from services.visits.followed import Deed, Kind, Specimen, Standing
@@ -66,6 +67,7 @@ class Calendar:
         known = tuple(deeds), tuple(specimens), tuple(misses)
         return cls(protocol, standing, standing.arm, standing.randomized_at, *known)
 
+    @cached_property
     def start(self) -> Start:
         """When the schedule begins: with treatment, and until then with randomization."""
         began: dict[Anchor, list[tuple[datetime, int]]] = {
@@ -91,7 +93,7 @@ class Calendar:
             exit_on=min((day for day in (self._withdrew_on, self._died_on) if day is not None), default=None),
             died_on=self._died_on,
             treatment_ended_on=self._on_if(self.standing.withdrawn_from_treatment_at),
-            conditions=self._conditions(as_of),
+            conditions=self.conditions(as_of),
             misses=misses,
         )
         return states(self._plan(as_of), self._done(), as_of, course)
@@ -119,9 +121,18 @@ class Calendar:
 
     def revised_by(self, item: ItemState) -> int:
         """The position of the last event that may have changed how an item looks: it only ever grows."""
-        facts = [self.standing.replanned_by, self.start().position, item.position]
+        facts = [self.standing.replanned_by, self.start.position, item.position]
         facts += [item.miss.position] if item.miss else []
         return max(position for position in facts if position is not None)
+
+    def conditions(self, as_of: date) -> dict[str, bool]:
+        """What has been decided by that day about items that hang on a condition."""
+        decided, decided_at = self.standing.may_have_second_dose, self.standing.second_dose_decided_at
+        rule = self.protocol.second_dose
+        if rule is None or decided is None or decided_at is None or self._on(decided_at) > as_of:
+            return {}
+        condition = self.protocol.schedule.activity_of(rule.item).condition
+        return {condition: decided} if condition else {}
 
     def _plan(self, as_of: date) -> tuple[PlannedItem, ...]:
         left_on = self._left_on
@@ -129,7 +140,7 @@ class Calendar:
             self.protocol,
             self.arm,
             self.standing.site,
-            self.start().day_0,
+            self.start.day_0,
             infusions=[
                 InfusionGiven(int(deed.which), deed.at)
                 for deed in self._of(Kind.INFUSION)
@@ -151,15 +162,6 @@ class Calendar:
         """When the subject left alive."""
         withdrew_on, died_on = self._withdrew_on, self._died_on
         return None if withdrew_on is None or (died_on is not None and died_on <= withdrew_on) else withdrew_on
-
-    def _conditions(self, as_of: date) -> dict[str, bool]:
-        """What has been decided by that day about items that hang on a condition."""
-        decided, decided_at = self.standing.may_have_second_dose, self.standing.second_dose_decided_at
-        rule = self.protocol.second_dose
-        if rule is None or decided is None or decided_at is None or self._on(decided_at) > as_of:
-            return {}
-        condition = self.protocol.schedule.activity_of(rule.item).condition
-        return {condition: decided} if condition else {}
 
     def _done(self) -> list[Done]:
         return [*self._done_by_staff(), *self._done_by_laboratory()]

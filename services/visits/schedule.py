@@ -227,6 +227,10 @@ def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
     record the nearest item; on a tie the earlier item, then the earlier record.
     """
     ordered = sorted(records, key=lambda record: (record.done_on, record.position))
+    by_name: dict[str, list[int]] = {}
+    for item_index, item in enumerate(items):
+        by_name.setdefault(item.code, []).append(item_index)
+        by_name.setdefault(item.activity, []).append(item_index)
     pairs = sorted(
         (
             record.code is None,
@@ -236,8 +240,8 @@ def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
             record_index,
         )
         for record_index, record in enumerate(ordered)
-        for item_index, item in enumerate(items)
-        if _may_do(record, item)
+        for item_index in by_name.get(record.code or record.activity, ())
+        if _may_do(record, item := items[item_index])
     )
     by_code: dict[str, Done] = {}
     claimed: set[int] = set()

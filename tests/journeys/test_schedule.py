@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from itertools import chain
 
+import vobject
+
 from services.visits.clock_jobs import record_missed_items
 from shared.identity import Role
 from shared.runtime import open_runtime
@@ -121,3 +123,32 @@ async def test_what_is_due_is_told_over_all_sites_that_the_caller_may_see(speaki
     assert (await of_two.get("/visits/due", params={"site": third})).status_code == 403
     beyond = await get(of_two, "/visits/due", on=civil(-12), after=f"{third}-001")
     assert {item["subject"][:2] for item in beyond["items"]} <= {other}
+
+
+async def test_a_schedule_is_fed_to_calendar_applications(speaking_as: As, site: str) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subjects = [await randomized(staff, site) for _ in range(2)]
+    path = f"/visits/subjects/{subjects[0]}"
+    feed = await staff.get(f"{path}/schedule.ics", headers={"Accept": "text/calendar"})
+    assert feed.headers["Content-Type"] == "text/calendar; charset=utf-8"
+    events = vobject.readOne(feed.text).vevent_list
+    planned = (await get(staff, f"{path}/schedule"))["items"]
+    assert {event.summary.value for event in events} == {
+        f"{subjects[0]} {item['code']}" for item in planned if item["code"] != "INF2"
+    }
+
+    held = {"If-None-Match": feed.headers["ETag"]}
+    unchanged = await staff.get(f"{path}/schedule.ics", headers=held)
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    why = {"scope": "study", "reason": "moved away"}
+    position = (await post(staff, f"/randomization/subjects/{subjects[0]}/withdrawal", why))["position"]
+    changed = await staff.get(f"{path}/schedule.ics", headers=held | {"Log-Position": str(position)})
+    assert changed.status_code == 200
+    cancelled = [event for event in vobject.readOne(changed.text).vevent_list if event.status.value == "CANCELLED"]
+    assert len(cancelled) >= 70
+    assert {int(event.sequence.value) for event in cancelled} == {position}
+
+    whole = await staff.get(f"/visits/sites/{site}/schedule.ics")
+    assert {event.summary.value.split()[0] for event in vobject.readOne(whole.text).vevent_list} == set(subjects)
+    assert (await staff.get(f"{path}/schedule.ics", headers={"Accept": "text/html"})).status_code == 406
+    assert (await speaking_as(Role.MONITOR, "98").get(f"/visits/sites/{site}/schedule.ics")).status_code == 403

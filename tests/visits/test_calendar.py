@@ -80,24 +80,24 @@ def test_every_subject_has_the_75_items_of_the_protocol(arm: str) -> None:
 
 
 def test_day_0_is_that_of_the_first_treatment_and_before_it_that_of_randomization() -> None:
-    assert Known().calendar().start().day_0 == on(-2)
-    assert infused().calendar().start().day_0 == on(0)
+    assert Known().calendar().start.day_0 == on(-2)
+    assert infused().calendar().start.day_0 == on(0)
     csa = Known("CSA").performed(Kind.CICLOSPORIN, days=20).performed(Kind.CICLOSPORIN, days=1)
-    assert csa.calendar().start().day_0 == on(1)
+    assert csa.calendar().start.day_0 == on(1)
 
 
 def test_a_second_infusion_moves_nothing() -> None:
-    assert infused().performed(Kind.INFUSION, 2, days=98).calendar().start().day_0 == on(0)
+    assert infused().performed(Kind.INFUSION, 2, days=98).calendar().start.day_0 == on(0)
 
 
 def test_treatment_that_begins_more_than_a_week_after_randomization_is_late() -> None:
-    assert not infused(randomized=-7).calendar().start().is_late
-    assert infused(randomized=-8).calendar().start().is_late
+    assert not infused(randomized=-7).calendar().start.is_late
+    assert infused(randomized=-8).calendar().start.is_late
 
 
 def test_days_are_those_of_the_sites_zone() -> None:
     late_in_the_evening = timedelta(hours=16).total_seconds() / 86400  # 01:00 of the next day in Shanghai
-    assert Known().performed(Kind.INFUSION, 1, days=late_in_the_evening).calendar().start().day_0 == on(1)
+    assert Known().performed(Kind.INFUSION, 1, days=late_in_the_evening).calendar().start.day_0 == on(1)
 
 
 def test_symptoms_do_the_item_of_their_week() -> None:

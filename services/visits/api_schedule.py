@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import Header, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from services.visits import icalendar_feed
 from services.visits.answers_schedule import DueList, SubjectSchedule
@@ -28,11 +28,9 @@ FEED: dict[int | str, dict[str, Any]] = {
         "content": {icalendar_feed.MEDIA_TYPE: {"schema": {"type": "string"}}},
         "headers": {"ETag": {"schema": {"type": "string"}}},
     },
-    304: {"description": "The caller holds this feed already."},
+    304: {"description": "The `ETag` in `If-None-Match` is that of this feed: the caller holds it already."},
     **problem_responses(NOT_ACCEPTABLE),
 }
-
-IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match", description="The `ETag` of the feed that is held.")]
 
 
 @router.get(
@@ -63,30 +61,26 @@ async def get_schedule(
     response_class=Response,
     responses={**FEED, **problem_responses(UNKNOWN_SUBJECT, NOT_RANDOMIZED)},
 )
-async def get_schedule_feed(
-    request: Request, subject: SubjectId, call: Reader, if_none_match: IfNoneMatch = None
-) -> Response:
+async def get_schedule_feed(request: Request, subject: SubjectId, call: Reader) -> Response:
     """The subject's schedule for a calendar application: an all-day event for each item, by codes alone."""
     call.require_subject(subject)
     require_preferred(request, icalendar_feed.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
         known = await known_of(session, call.runtime.protocol, subject)
-    return await _feed(call, subject, [known], if_none_match)
+    return await _feed(request, call, subject, [known])
 
 
 @router.get("/sites/{site}/schedule.ics", name="getSiteScheduleFeed", response_class=Response, responses=FEED)
-async def get_site_schedule_feed(
-    request: Request, site: SiteId, call: Reader, if_none_match: IfNoneMatch = None
-) -> Response:
+async def get_site_schedule_feed(request: Request, site: SiteId, call: Reader) -> Response:
     """The schedules of all randomized subjects of a site in one feed, each event as in the feed of its subject."""
     call.actor.require_site(site)
     require_preferred(request, icalendar_feed.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
         known = await known_at_site(session, call.runtime.protocol, site)
-    return await _feed(call, f"Site {site}", known, if_none_match)
+    return await _feed(request, call, f"Site {site}", known)
 
 
-async def _feed(call: Call, name: str, subjects: Sequence[Known], if_none_match: str | None) -> Response:
+async def _feed(request: Request, call: Call, name: str, subjects: Sequence[Known]) -> Response:
     """The feed, or 304 where the caller holds it. It is written beside the requests of others: a site's is long."""
     protocol, now = call.runtime.protocol, call.runtime.clock()
     entries = [
@@ -96,7 +90,7 @@ async def _feed(call: Call, name: str, subjects: Sequence[Known], if_none_match:
     ]
     tag = weak_entity_tag(name, entries)
     headers = {**call.response.headers, "ETag": tag, "Cache-Control": "private, no-cache"}
-    if holds(if_none_match, tag):
+    if holds(request.headers.get("If-None-Match"), tag):
         return Response(status_code=304, headers=headers)
     content = await asyncio.to_thread(icalendar_feed.feed, name, entries)
     return Response(content, media_type=f"{icalendar_feed.MEDIA_TYPE}; charset=utf-8", headers=headers)

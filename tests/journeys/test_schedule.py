@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import chain
+from pathlib import Path
 
 import vobject
 
@@ -23,7 +24,7 @@ from tests.journeys.subjects import (
     states_of,
     trail,
 )
-from tests.journeys.trial import As, Trial
+from tests.journeys.trial import As, Trial, serving
 
 SCORES = dict.fromkeys(SYMPTOMS, 1)
 
@@ -152,3 +153,34 @@ async def test_a_schedule_is_fed_to_calendar_applications(speaking_as: As, site:
     assert {event.summary.value.split()[0] for event in vobject.readOne(whole.text).vevent_list} == set(subjects)
     assert (await staff.get(f"{path}/schedule.ics", headers={"Accept": "text/html"})).status_code == 406
     assert (await speaking_as(Role.MONITOR, "98").get(f"/visits/sites/{site}/schedule.ics")).status_code == 403
+
+
+async def test_a_service_that_starts_records_what_was_missed_meanwhile(
+    trial: Trial, speaking_as: As, site: str, tmp_path: Path
+) -> None:
+    staff = speaking_as(Role.COORDINATOR, site)
+    subject = await randomized(staff, site, "CSA", ago(12))
+    dose = {"mg_per_kg_per_day": "5", "occurred_at": ago(12)}
+    position = (await post(staff, f"/visits/subjects/{subject}/csa-doses", dose))["position"]
+    await get(staff, f"/visits/subjects/{subject}/schedule", position)
+    assert trial.settings.database_url is not None
+    async with serving(trial.settings.database_url, tmp_path):
+        [missed] = await trail(speaking_as(Role.ADMIN), subject, "item-missed")
+    assert missed["data"]["code"] == "W1"
+
+
+async def test_a_day_of_the_past_is_answered_as_it_is_known_today(speaking_as: As, site: str) -> None:
+    staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
+    subject = await randomized(staff, site, "MSC", ago(60))
+    path = f"/visits/subjects/{subject}"
+    position = (await post(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(60)}))["position"]
+    before = states_of(await get(staff, f"{path}/schedule", position, as_of=civil(25)))
+    assert before["C1"] == ("due", None)
+    report = await post(lis, "/labs/results", count(subject, 28))
+    schedule = await get(staff, f"{path}/schedule", report["reports"][0]["position"], as_of=civil(25))
+    assert states_of(schedule)["C1"] == ("done", civil(28))
+    assert states_of(await get(staff, f"{path}/schedule", as_of=civil(29)))["C1"] == ("due", None)
+    assert schedule["unscheduled"] == []
+    extra = await post(lis, "/labs/results", count(subject, 14))
+    schedule = await get(staff, f"{path}/schedule", extra["reports"][0]["position"])
+    assert [each["done_on"] for each in schedule["unscheduled"]] == [civil(14)]

@@ -23,11 +23,10 @@ from shared.events import Event, decode
 from shared.eventstore.memory import MemoryLog
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import policy_actor
-from shared.protocol import Protocol, load_protocol
-from shared.protocol.model import Site
+from shared.protocol import load_protocol
 from tests.randomization.examples import randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
-from tests.visits.examples import ELIGIBLE, MSC, S, collected, counted, infused, left, reported, scored
+from tests.visits.examples import ELIGIBLE, MSC, S, collected, counted, in_zone, infused, left, reported, scored
 
 PROTOCOL = load_protocol()
 MISSED_ITEMS = missed_items(PROTOCOL)
@@ -180,11 +179,6 @@ def test_an_item_that_has_another_window_by_now_is_open_again_and_its_miss_stays
 # Wherever the site is
 
 
-def elsewhere(zone: str) -> Protocol:
-    sites = PROTOCOL.sites.model_copy(update={"known": (Site(id="01", name="Elsewhere", zone=zone),)})
-    return PROTOCOL.model_copy(update={"sites": sites})
-
-
 ZONES = ["Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Kiritimati"]
 
 
@@ -192,7 +186,7 @@ ZONES = ["Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "Pacific/Ap
 @settings(max_examples=40)
 @examples(day_0=st.dates(date(2023, 1, 1), date(2032, 12, 31)), week=st.integers(1, 52))
 def test_a_week_is_missed_from_the_midnight_after_its_window_in_any_zone(zone: str, day_0: date, week: int) -> None:
-    protocol, there = elsewhere(zone), ZoneInfo(zone)
+    protocol, there = in_zone(zone), ZoneInfo(zone)
     treated_at = datetime(day_0.year, day_0.month, day_0.day, 12, tzinfo=there)
     days = (treated_at - DAY_0) / timedelta(days=1)
     history = given(screened(S), At(randomized(S, 0, "CSA"), days))

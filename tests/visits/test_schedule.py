@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from services.visits.schedule import (
     states,
 )
 from shared.protocol import load_protocol
+from tests.visits.examples import in_zone
 
 PROTOCOL = load_protocol()
 ANOTHER = load_protocol(Path(__file__).parents[1] / "shared" / "protocol" / "three-arms-2.1.toml")
@@ -33,6 +35,9 @@ FOR_EVERY_SUBJECT = {"symptoms", "blood-count", "marrow", "treg", "evaluation"}
 
 ten_years_of_days = st.dates(date(2023, 1, 1), date(2032, 12, 31))
 arms = st.sampled_from(["MSC", "CSA"])
+
+
+ZONES = ["Asia/Shanghai", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia"]
 
 
 def day(number: int) -> date:
@@ -118,6 +123,40 @@ def test_a_second_infusion_adds_safety_looks_and_moves_nothing() -> None:
     added = {item.code for item in with_both} - {item.code for item in MSC}
     assert added == {"S6H-1", "S24H-1", "D7-1", "S6H-2", "S24H-2", "D7-2"}
     assert item(with_both, "D7-2").nominal_on == date(2026, 6, 15)
+
+
+@given(ten_years_of_days, st.integers(91, 126), st.sampled_from(ZONES))
+def test_a_second_infusion_re_anchors_nothing_wherever_the_site_is(day_0: date, given_on: int, zone: str) -> None:
+    protocol = in_zone(zone)
+    given_at = datetime(day_0.year, day_0.month, day_0.day, 10, tzinfo=ZoneInfo(zone)) + timedelta(days=given_on)
+    without = plan(protocol, "MSC", "01", day_0)
+    added = set(plan(protocol, "MSC", "01", day_0, infusions=(InfusionGiven(2, given_at),))) - set(without)
+    assert {item.code for item in added} == {"S6H-2", "S24H-2", "D7-2"}
+    assert {item.nominal_on - day_0 for item in added if item.code == "D7-2"} == {timedelta(days=given_on + 7)}
+
+
+@pytest.mark.parametrize(
+    ("zone", "given_at", "a_day_later"),
+    [
+        ("Asia/Shanghai", "2026-03-07T23:30+08:00", date(2026, 3, 8)),
+        ("America/New_York", "2026-03-07T23:30-05:00", date(2026, 3, 9)),  # clocks go forward: half past midnight
+        ("America/New_York", "2026-11-01T00:15-04:00", date(2026, 11, 1)),  # and back: a quarter past eleven
+        ("Australia/Lord_Howe", "2026-04-05T00:15+11:00", date(2026, 4, 5)),  # back by half an hour
+    ],
+)
+def test_hours_are_those_that_pass_when_clocks_are_changed(zone: str, given_at: str, a_day_later: date) -> None:
+    instant = datetime.fromisoformat(given_at)
+    items = plan(in_zone(zone), "MSC", "01", instant.date(), infusions=(InfusionGiven(1, instant),))
+    assert item(items, "S24H-1").nominal_on == a_day_later
+
+
+@given(ten_years_of_days, st.integers(-30, 500))
+def test_every_item_has_one_state_on_any_day(day_0: date, days: int) -> None:
+    as_of = day_0 + timedelta(days=days)
+    for found in states(plan(PROTOCOL, "CSA", "01", day_0), [], as_of):
+        window = found.item.window
+        expected = "planned" if as_of < window.opens_on else "due" if as_of <= window.closes_on else "missed"
+        assert found.state == expected
 
 
 def test_hours_after_an_infusion_are_counted_in_instants_and_told_in_the_sites_dates() -> None:

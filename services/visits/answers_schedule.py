@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from services.visits.calendar import Calendar
-from services.visits.schedule import Done, ItemState, State
+from services.visits.item_state import Done, ItemState, State
 from services.visits.visit_numbers import Visit, VisitNumbers
 from shared.protocol.language import ArmCode, SubjectId
 

@@ -1,4 +1,4 @@
-"""How a subject's schedule stands on a day: what is known of the subject put to the rules of `schedule`."""
+"""How a subject's schedule stands on a day: what is known of it put to the rules of `schedule` and `item_state`."""
 
 from __future__ import annotations
 
@@ -9,20 +9,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from services.visits.followed import Deed, Kind, Specimen, Standing
-from services.visits.schedule import (
-    Course,
-    Done,
-    InfusionGiven,
-    ItemState,
-    Miss,
-    PlannedItem,
-    anchor_on,
-    match,
-    plan,
-    started_late,
-    states,
-    symptom_item,
-)
+from services.visits.item_state import Course, Done, ItemState, Miss, match, states
+from services.visits.schedule import InfusionGiven, PlannedItem, anchor_on, plan, started_late, symptom_item
 from services.visits.subject import FIRST, SECOND
 from shared.protocol import Anchor, Protocol
 

@@ -24,7 +24,8 @@ from services.visits.events import (
     SubjectEvaluated,
     SymptomsScored,
 )
-from services.visits.schedule import DateWindow, Miss
+from services.visits.item_state import Miss
+from services.visits.schedule import DateWindow
 from shared.events import Event, Recorded
 
 

@@ -16,7 +16,7 @@ from icalendar import Calendar as Feed
 from icalendar import Event
 
 from services.visits.calendar import Calendar
-from services.visits.schedule import ItemState
+from services.visits.item_state import ItemState
 
 MEDIA_TYPE = "text/calendar"
 PRODUCT = "-//Marrow//Schedule//EN"

@@ -10,7 +10,8 @@ import pytest
 from services.visits.answers_schedule import SubjectSchedule
 from services.visits.calendar import Calendar
 from services.visits.followed import Deed, Kind, Specimen, Standing
-from services.visits.schedule import DateWindow, ItemState, Miss
+from services.visits.item_state import ItemState, Miss
+from services.visits.schedule import DateWindow
 from shared.protocol import load_protocol
 from tests.scenario import DAY_0
 from tests.visits.examples import S

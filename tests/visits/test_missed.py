@@ -16,8 +16,8 @@ from services.visits.calendar import Calendar
 from services.visits.commands import RecordMissedItems
 from services.visits.events import ItemMissed
 from services.visits.followed import Followed, evolve
+from services.visits.item_state import ItemState
 from services.visits.missed import missed_items
-from services.visits.schedule import ItemState
 from shared.decision import Decider, Provenance, handle
 from shared.events import Event, decode
 from shared.eventstore.memory import MemoryLog

@@ -131,7 +131,7 @@ def deed_of(recorded: Recorded) -> Deed | None:
             return deed(Kind.INFUSION, number)
         case InfusionSafetyChecked(look=look):
             return deed(Kind.SAFETY_LOOK, look)
-        case CiclosporinDosed():
+        case CiclosporinDosed(mg_per_kg_per_day=dose) if dose:  # none a day is an interruption, and begins nothing
             return deed(Kind.CICLOSPORIN)
         case SymptomsScored(week=week):
             return deed(Kind.SYMPTOMS, week)

@@ -26,7 +26,20 @@ from shared.identity import policy_actor
 from shared.protocol import load_protocol
 from tests.randomization.examples import randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
-from tests.visits.examples import ELIGIBLE, MSC, S, collected, counted, in_zone, infused, left, reported, scored
+from tests.visits.examples import (
+    CSA,
+    ELIGIBLE,
+    MSC,
+    S,
+    collected,
+    counted,
+    dosed,
+    in_zone,
+    infused,
+    left,
+    reported,
+    scored,
+)
 
 PROTOCOL = load_protocol()
 MISSED_ITEMS = missed_items(PROTOCOL)
@@ -105,6 +118,12 @@ def test_who_is_not_randomized_misses_nothing() -> None:
 
 def test_before_treatment_the_days_are_counted_from_randomization() -> None:
     given(screened(S), randomized(S, 0, "CSA")).when(MISSED_ITEMS, looking(11)).records(missed("W1", 7))
+
+
+def test_ciclosporin_that_is_not_given_begins_no_treatment() -> None:
+    withheld = given(*CSA, dosed("0"))
+    given(*CSA, dosed("0"), At(dosed(), 3)).when(MISSED_ITEMS, looking(11)).records()
+    withheld.when(MISSED_ITEMS, looking(11)).records(missed("W1", 7))
 
 
 def test_an_item_whose_window_moved_after_its_miss_can_be_missed_again() -> None:

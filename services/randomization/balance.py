@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from services.randomization.allocation import WHOLE, Dynamic, PermutedBlocks, allocate, method_named
 from services.randomization.events import (
-    Drawn,
+    ArmDrawn,
     RandomizationMarkedInError,
     RandomizationSchemeSealed,
     StratumCorrected,
@@ -111,16 +111,18 @@ def draw(
     counts: Mapping[str, Mapping[str, int]],
     *,
     seed: bytes,
+    subject: str,
     stratum: str,
     slot: int,
-) -> tuple[str, Drawn]:
+) -> tuple[str, ArmDrawn]:
     """The arm of the subject that takes a slot, and how it was drawn.
 
     Draws are those of the stratum's stream. Minimization has one for the trial, that of the stratum without a name.
     """
     label = "" if scheme.method == "minimization" else stratum
     choice = allocate(method, ratio_of(scheme.arms), counts, seed=seed, label=label, slot=slot)
-    return choice.arm, Drawn(
+    return choice.arm, ArmDrawn(
+        subject=subject,
         counts={key: dict(seen) for key, seen in counts.items()},
         scores={arm: str(score) for arm, score in choice.odds.scores.items()},
         tickets=dict(choice.odds.tickets),

@@ -29,7 +29,7 @@ from services.randomization.commands import (
 )
 from services.randomization.eligibility import assess
 from services.randomization.events import (
-    Drawn,
+    ArmDrawn,
     EligibilityAssessed,
     InformedConsentObtained,
     RandomizationSchemeSealed,
@@ -229,9 +229,10 @@ def randomize(
     if scheme.scheme in state.schemes.revealed:
         raise SCHEME_REVEALED(scheme=scheme.scheme)
     stratum = stratum_under(scheme, subject.stratum)
-    arm, drawn = _arm(scheme, secret, stratum, state)
+    arm, draws = _arm(scheme, secret, stratum, state)
     number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [
+        *draws,
         SubjectRandomized(
             subject=command.subject,
             site=site,
@@ -240,24 +241,25 @@ def randomize(
             slot=state.used(scheme, stratum),
             arm=arm,
             randomization_number=number.lstrip("-"),
-            drawn=drawn,
-        )
+        ),
     ]
 
 
 def _arm(
     scheme: RandomizationSchemeSealed, secret: Secret, stratum: str, state: Allocations
-) -> tuple[str, Drawn | None]:
-    """The next row of the stratum's list, or a draw under the counts."""
+) -> tuple[str, Sequence[ArmDrawn]]:
+    """The next row of the stratum's list, or a draw under the counts, with the record of it."""
     method = dynamic_method(scheme)
     if method is not None:
         counts = counts_of(scheme, state.balance or {}, stratum)
-        return draw(scheme, method, counts, seed=secret.seed, stratum=stratum, slot=state.used(scheme, stratum))
+        slot = state.used(scheme, stratum)
+        arm, drawn = draw(scheme, method, counts, seed=secret.seed, subject=state.id, stratum=stratum, slot=slot)
+        return arm, [drawn]
     given = state.given.get((scheme.scheme, stratum), ())
     rows = listed(scheme.arms, secret, stratum, len(given) + 1)
     if rows[:-1] != given:
         raise ALLOCATION_LIST_DIFFERS()
-    return rows[-1], None
+    return rows[-1], []
 
 
 def allocation(

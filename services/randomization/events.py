@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from services.randomization.eligibility import Findings
-from shared.events import Event
+from shared.events import Event, upcaster
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 
 Sex = Literal["F", "M", "U", "UNDIFFERENTIATED"]
@@ -65,25 +65,26 @@ class SubjectEnrolled(Event, name="subject-enrolled", version=1, tags=("subject"
     site: SiteId
 
 
-class Drawn(BaseModel):
-    """How an arm was drawn, so that the draw can be repeated alone: exact, the arms in no order of their own.
+class ArmDrawn(Event, name="arm-drawn", version=1):
+    """How the arm of the allocation that follows was drawn, so that the draw can be repeated alone.
 
+    It bears the tag of no subject or site: counts are those of all sites, by which a site could guess its next arm.
     `counts` are those of the earlier subjects by arm, at each factor's level for minimization, and otherwise of the
-    stratum under the key `stratum`; `scores` are fractions as text (`"4/5"`); `draw` is the number of a ticket.
+    stratum under the key `stratum`; `scores` are fractions as text (`"4/5"`); `draw` is the number of a ticket. The
+    arms stand in no order of their own. A row of a list that was made beforehand is not drawn.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
+    subject: SubjectId
     counts: dict[str, dict[ArmCode, int]]
     scores: dict[ArmCode, str]
     tickets: dict[ArmCode, int]
     draw: int
 
 
-class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subject", "site", "stratum")):
+class SubjectRandomized(Event, name="subject-randomized", version=2, tags=("subject", "site", "stratum")):
     """The next slot, under a version of the scheme, was given to the subject, for good.
 
-    `drawn` is null where the slot is a row of a list that was made beforehand.
+    Version 1 held the draw too, as `drawn`.
     """
 
     subject: SubjectId
@@ -93,7 +94,11 @@ class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subj
     slot: int
     arm: ArmCode
     randomization_number: str
-    drawn: Drawn | None
+
+
+@upcaster("subject-randomized", 1)
+def _without_the_draw(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "drawn"}
 
 
 class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subject", "site")):

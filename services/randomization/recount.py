@@ -19,6 +19,7 @@ Record = Mapping[str, Any]
 """The data of an event, as its record holds it."""
 
 ALLOCATION = "subject-randomized"
+DRAW = "arm-drawn"
 CORRECTION = "stratum-corrected"
 OF_BALANCE = (
     ALLOCATION,
@@ -73,14 +74,17 @@ class Recount:
         return {arm: sum(self._subjects[version, stratum, arm] for stratum in strata) for arm in arms}
 
 
-def difference(scheme: Record, seed: bytes | None, allocation: Record, counts: Mapping[str, Mapping[str, int]]) -> str:
+def difference(
+    scheme: Record,
+    seed: bytes | None,
+    allocation: Record,
+    drawn: Record,
+    counts: Mapping[str, Mapping[str, int]],
+) -> str:
     """The first member of a recorded draw that is not what the counts and the seed give; empty where all is the same.
 
     Without the seed the number drawn is taken as recorded, and everything else is recomputed.
     """
-    drawn = allocation["drawn"]
-    if drawn is None:
-        return "no draw"
     odds = _odds(scheme, counts)
     number = drawn["draw"] if seed is None else _number(scheme, seed, allocation, odds)
     if not 0 <= number < odds.total:

@@ -22,7 +22,7 @@ from typing import Any
 
 from services.randomization.commitment import list_root, parameters_commitment
 from services.randomization.permuted_blocks import arms
-from services.randomization.recount import ALLOCATION, OF_BALANCE, Recount, difference
+from services.randomization.recount import ALLOCATION, DRAW, OF_BALANCE, Recount, difference
 from services.randomization.stream import seed_commitment
 
 
@@ -41,12 +41,14 @@ class UnreadableError(Exception):
 class Found:
     """What an export holds of randomization, by position: schemes and secrets by version; the rest in order.
 
-    `history` holds the allocations and their errors, each with the type of its event.
+    `history` holds the allocations and their errors, each with the type of its event; `draws` those that no allocation
+    has been matched with yet.
     """
 
     sealed: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     revealed: dict[int, tuple[int, Mapping[str, Any]]] = field(default_factory=dict)
     history: list[tuple[int, str, Mapping[str, Any]]] = field(default_factory=list)
+    draws: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def _verified(found: Found) -> Verified:
             _require_arm(found, data, lists, recount, position)
             verified = verified.and_one(revealed=version in found.revealed)
         recount.add(kind, data)
+    for position, drawn in found.draws.items():
+        raise MismatchError(position, f"a draw for {drawn['subject']}, and no allocation after it")
     return verified
 
 
@@ -115,7 +119,11 @@ def _keep(found: Found, position: int, record: Mapping[str, Any]) -> None:
             found.sealed[data["scheme"]] = (position, data)
         case "randomization-seed-revealed":
             found.revealed[data["scheme"]] = (position, data)
+        case kind if kind == DRAW:
+            found.draws[position] = data
         case kind if kind in OF_BALANCE:
+            if data.get("drawn") is not None:  # version 1 of an allocation held its draw
+                found.draws[position - 1] = {"subject": data["subject"], **data["drawn"]}
             found.history.append((position, kind, data))
 
 
@@ -181,12 +189,17 @@ def _require_arm(
     version, stratum, subject = allocation["scheme"], allocation["stratum"], allocation["subject"]
     scheme = found.sealed[version][1]
     secret = found.revealed[version][1] if version in found.revealed else None
+    drawn = found.draws.pop(position - 1, None)  # one record after the other, in one append
+    if drawn is not None and drawn["subject"] != subject:
+        raise MismatchError(position - 1, f"a draw for {drawn['subject']} before the allocation of {subject}")
     if scheme["method"] != "permuted-blocks":
+        if drawn is None:
+            raise MismatchError(position, f"{subject} has no draw")
         seed = None if secret is None else bytes.fromhex(secret["seed"])
-        if differing := difference(scheme, seed, allocation, recount.counts(version, stratum)):
+        if differing := difference(scheme, seed, allocation, drawn, recount.counts(version, stratum)):
             raise MismatchError(position, f"{subject} has {differing}")
         return
-    if allocation["drawn"] is not None:
+    if drawn is not None:
         raise MismatchError(position, f"{subject} has a draw, where there is a list")
     if secret is not None:
         rows = lists.setdefault((version, stratum), _rows(scheme, secret, stratum))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.visits import api_schedule, domain, dosing, evaluation, second_dose
+from services.visits import api_ciclosporin, api_schedule, domain, dosing, evaluation, second_dose
 from services.visits.answers import (
     InfusedProduct,
     MadeEvaluation,
@@ -21,8 +21,6 @@ from services.visits.commands import (
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
-    CiclosporinDose,
-    DoseCiclosporin,
     EvaluateSubject,
     Evaluation,
     InfuseProduct,
@@ -39,7 +37,7 @@ from services.visits.events import AdverseEventReported, ProductInfused, Subject
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import arm_of, subject_in_log
-from services.visits.subject import OTHER_TREATMENT, require_randomized
+from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from shared.answers import Written
 from shared.call import Call, Reader, SiteStaff, may_write
 from shared.chronology import OUT_OF_ORDER
@@ -50,7 +48,6 @@ from shared.problems import (
     NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
-    WITHDRAWN,
     WRITE_CONFLICT,
     problem_responses,
 )
@@ -60,9 +57,6 @@ from shared.service import Service, create_service, recorded_event, service_rout
 router = service_router("visits")
 
 Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
-
-OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
-"""What any record of this service may be refused with."""
 
 
 @router.post(
@@ -98,20 +92,6 @@ async def check_infusion_safety(subject: SubjectId, body: SafetyLook, call: Site
     call.require_subject(subject)
     rules = domain.infusion_safety(call.runtime.protocol)
     outcome = await call.handle(rules, CheckInfusionSafety.about(body, subject=subject))
-    return Written(subject=subject, position=outcome.position)
-
-
-@router.post(
-    "/subjects/{subject}/csa-doses",
-    status_code=201,
-    name="doseCiclosporin",
-    responses=problem_responses(*OF_A_SUBJECT, OTHER_TREATMENT),
-)
-async def dose_ciclosporin(subject: SubjectId, body: CiclosporinDose, call: SiteStaff) -> Written:
-    """Record the daily dose of ciclosporin, the first or a changed one."""
-    call.require_subject(subject)
-    rules = domain.ciclosporin(call.runtime.protocol)
-    outcome = await call.handle(rules, DoseCiclosporin.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -225,7 +205,7 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     """
     call.require_subject(subject)
     protocol = call.runtime.protocol
-    known = await subject_in_log(call, subject)
+    known = await subject_in_log(call, subject, *second_dose.NEEDS)
     require_randomized(known)
     decision = second_dose.second_dose_of(protocol, known, protocol.civil_date(call.runtime.clock(), site_of(subject)))
     return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
@@ -235,7 +215,7 @@ SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
     description="Treatment, symptoms, transfusions, adverse events, response, the second dose, and the schedule.",
-    routers=(router, api_schedule.router),
+    routers=(router, api_ciclosporin.router, api_schedule.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,

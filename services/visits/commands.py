@@ -35,7 +35,6 @@ CivilDate = Annotated[
 
 _SMALLEST = 10.0**MAGNITUDE_MIN
 _FRACTION = r"(\.[0-9]{1,12})?"
-_UNDER_ONE = r"0\.0{0,11}[1-9][0-9]{0,11}"
 
 
 def _described(high: int, below: str, *ranges: tuple[float, float]) -> WithJsonSchema:
@@ -60,7 +59,7 @@ EndotoxinEuPerKg = Annotated[
     Measurement, Field(ge=0, le=1000), _described(1000, rf"[0-9]{{1,3}}{_FRACTION}", (0, 0), (_SMALLEST, 1000))
 ]
 MgPerKgPerDay = Annotated[
-    Measurement, Field(gt=0, le=50), _described(50, rf"([1-9]|[1-4][0-9]){_FRACTION}|{_UNDER_ONE}", (_SMALLEST, 50))
+    Measurement, Field(ge=0, le=50), _described(50, rf"[0-9]{_FRACTION}|[1-4][0-9]{_FRACTION}", (0, 0), (_SMALLEST, 50))
 ]
 HaemoglobinGPerL = Annotated[
     Measurement,
@@ -95,6 +94,7 @@ class Infusion(Command):
 
     dose_number: Annotated[Whole, Field(ge=1, le=9)]
     weight_kg: WeightKg
+    weighed_on: Annotated[CivilDate | None, Field(description="At the site; the protocol says how old at most.")] = None
     volume_mL: VolumeMl  # noqa: N815
     product: Lot
 
@@ -118,7 +118,7 @@ class CheckInfusionSafety(SafetyLook, AboutSubject):
 class CiclosporinDose(Command):
     """The daily dose from now on."""
 
-    mg_per_kg_per_day: MgPerKgPerDay
+    mg_per_kg_per_day: Annotated[MgPerKgPerDay, Field(description="0 interrupts the treatment until the next dose.")]
 
 
 class DoseCiclosporin(CiclosporinDose, AboutSubject):
@@ -193,6 +193,10 @@ class EvaluateSubject(Evaluation, AboutSubject):
 
 class ConcludeSecondDose(AboutSubject):
     """Settle whether the subject may be given the second infusion, as things stand."""
+
+
+class AdviseOnCiclosporin(AboutSubject):
+    """Settle what the subject's creatinine and troughs call for."""
 
 
 class ReviewEvaluations(AboutSubject):

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from services.visits import dosing, safety
 from services.visits.commands import (
     CheckInfusionSafety,
-    DoseCiclosporin,
     InfuseProduct,
     RecordTransfusion,
     ReportAdverseEvent,
@@ -20,7 +19,6 @@ from services.visits.commands import (
 )
 from services.visits.events import (
     AdverseEventReported,
-    CiclosporinDosed,
     InfusionSafetyChecked,
     Product,
     ProductInfused,
@@ -76,7 +74,7 @@ def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequ
     if command.dose_number in subject.infusions:
         raise DOSE_GIVEN(dose_number=command.dose_number)
     conclusions = _required_before(protocol, command, subject)
-    if failed := protocol.failed_release(command.product.model_dump()):
+    if failed := protocol.failed_release(command.product.model_dump(exclude_none=True)):
         raise LOT_NOT_RELEASED(failed_criteria=list(failed))
     delivered = dosing.deliver(
         protocol.dose,
@@ -92,6 +90,7 @@ def infuse(protocol: Protocol, command: InfuseProduct, subject: Subject) -> Sequ
             site=site_of(command.subject),
             dose_number=command.dose_number,
             weight_kg=command.weight_kg,
+            weighed_on=command.weighed_on,
             volume_mL=command.volume_mL,
             product=Product(**dict(command.product)),
             cells=delivered.cells,
@@ -148,18 +147,6 @@ def infusion_safety(protocol: Protocol) -> Decider[CheckInfusionSafety, Subject]
         ProductInfused,
         InfusionSafetyChecked,
     )
-
-
-def dose_ciclosporin(protocol: Protocol, command: DoseCiclosporin, subject: Subject) -> Sequence[Event]:
-    """The first daily dose or a changed one. It may differ from the protocol's: it follows trough and creatinine."""
-    require_treated_by(protocol, subject, "ciclosporin")
-    site, dose = site_of(command.subject), command.mg_per_kg_per_day
-    return [CiclosporinDosed(subject=command.subject, site=site, mg_per_kg_per_day=dose)]
-
-
-def ciclosporin(protocol: Protocol) -> Decider[DoseCiclosporin, Subject]:
-    """The rules of ciclosporin under a protocol."""
-    return subject_decider(protocol, lambda command, subject: dose_ciclosporin(protocol, command, subject))
 
 
 # Observation.

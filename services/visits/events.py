@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from shared.clock import Instant
-from shared.events import Event
-from shared.protocol.language import Code, Measurement, SiteId, SubjectId
+from shared.events import Event, upcaster
+from shared.protocol.language import AnalyteCode, Code, Measurement, SiteId, SubjectId
 
 LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
-OverallResponse = Literal["HI", "SD", "PD", "NE"]
+OverallResponse = Literal["CR", "PR", "mCR", "HI", "SD", "PD", "NE"]
 
 AdverseEventOutcome = Literal["recovered", "recovering", "not-recovered", "recovered-with-sequelae", "fatal", "unknown"]
 """ICH E2B(R3), E.i.7."""
@@ -36,20 +36,30 @@ class Product(BaseModel):
     sterility: Literal["negative", "positive"]
     mycoplasma: Literal["negative", "positive"]
     endotoxin_EU_per_kg: Measurement  # noqa: N815
+    karyotype: Literal["normal", "abnormal"] | None = None  # of lots that it is reported of
 
 
-class ProductInfused(Event, name="product-infused", version=1, tags=("subject", "site")):
-    """The subject received a dose of stem cells. Day 0 is the day of the first."""
+class ProductInfused(Event, name="product-infused", version=2, tags=("subject", "site")):
+    """The subject received a dose of stem cells. Day 0 is the day of the first.
+
+    Version 1 did not say when the subject was weighed, nor the karyotype of the lot.
+    """
 
     subject: SubjectId
     site: SiteId
     dose_number: int
     weight_kg: Measurement
+    weighed_on: date | None
     volume_mL: Measurement  # noqa: N815
     product: Product
     cells: Measurement
     cells_per_kg: Measurement
     deviation: bool
+
+
+@upcaster("product-infused", 1)
+def _without_weighing_and_karyotype(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"weighed_on": None, "product": data["product"] | {"karyotype": None}}
 
 
 class InfusionSafetyChecked(Event, name="infusion-safety-checked", version=1, tags=("subject", "site")):
@@ -61,11 +71,36 @@ class InfusionSafetyChecked(Event, name="infusion-safety-checked", version=1, ta
 
 
 class CiclosporinDosed(Event, name="ciclosporin-dosed", version=1, tags=("subject", "site")):
-    """A daily dose of ciclosporin was ordered; it holds until the next. Day 0 is the day of the first."""
+    """A daily dose of ciclosporin was ordered; it holds until the next, and none a day is an interruption.
+
+    Day 0 is the day of the first.
+    """
 
     subject: SubjectId
     site: SiteId
     mg_per_kg_per_day: Measurement
+
+
+CiclosporinAdvice = Literal["repeat-creatinine", "reduce-dose", "stop-treatment", "review-dose", "none"]
+
+
+class CiclosporinDoseAdvised(Event, name="ciclosporin-dose-advised", version=1, tags=("subject", "site")):
+    """What a result of creatinine or trough calls for by the protocol, on the events at `inputs`; `none` takes it back.
+
+    `result` is the key of the laboratory's result. A dose to be reduced is to lie between the two that are named.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    analyte: AnalyteCode
+    result: str
+    collected_at: Instant
+    advice: CiclosporinAdvice
+    ground: Code
+    inputs: tuple[int, ...]
+    repeat_by: date | None = None
+    mg_per_kg_per_day_min: Measurement | None = None
+    mg_per_kg_per_day_max: Measurement | None = None
 
 
 class SymptomsScored(Event, name="symptoms-scored", version=1, tags=("subject", "site")):
@@ -133,11 +168,11 @@ class AdverseEventReported(Event, name="adverse-event-reported", version=1, tags
     follow_up_on: date | None
 
 
-class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subject", "site")):
+class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subject", "site")):
     """The response at a timepoint was assessed by a rule set, on the events at `inputs`.
 
-    `grounds` says why each lineage has its status, `findings` what shows progression. `final` marks the protocol's
-    last timepoint.
+    `grounds` says why each lineage and each remission has its status, `findings` what shows progression. `final` marks
+    the protocol's last timepoint. `remissions` are CR, PR and mCR; version 1 knew none.
     """
 
     subject: SubjectId
@@ -145,6 +180,7 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subjec
     timepoint: str
     rule_set: str
     lineages: dict[str, LineageStatus]
+    remissions: dict[str, LineageStatus]
     grounds: dict[str, Code]
     progression: bool
     findings: tuple[Code, ...]
@@ -153,11 +189,11 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=1, tags=("subjec
     final: bool
 
 
-class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1, tags=("subject", "site")):
+class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=2, tags=("subject", "site")):
     """Results that the evaluation at a position rests on were corrected; it would now rest on `inputs`.
 
-    Where `outcome_changed`, it would now come out as `lineages`, `progression` and `response` say, and it holds no
-    longer: an investigator has to evaluate again.
+    Where `outcome_changed`, it would now come out as `lineages`, `remissions`, `progression` and `response` say, and it
+    holds no longer: an investigator has to evaluate again.
     """
 
     subject: SubjectId
@@ -166,9 +202,16 @@ class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=1
     evaluation: int
     inputs: tuple[int, ...]
     lineages: dict[str, LineageStatus]
+    remissions: dict[str, LineageStatus]
     progression: bool
     response: OverallResponse
     outcome_changed: bool
+
+
+@upcaster("subject-evaluated", 1)
+@upcaster("evaluation-inputs-changed", 1)
+def _without_remissions(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"remissions": {}}
 
 
 class StatusReason(BaseModel):

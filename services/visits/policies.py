@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectWithdrawn
-from services.visits.commands import ConcludeSecondDose, ReviewEvaluations
+from services.visits import ciclosporin
+from services.visits.commands import AdviseOnCiclosporin, ConcludeSecondDose, ReviewEvaluations
 from services.visits.evaluation import evaluation_review
-from services.visits.events import AdverseEventReported, EvaluationInputsChanged, ProductInfused, SubjectEvaluated
+from services.visits.events import (
+    AdverseEventReported,
+    CiclosporinDosed,
+    EvaluationInputsChanged,
+    ProductInfused,
+    SubjectEvaluated,
+)
 from services.visits.second_dose import second_dose
 from shared.policy import Policy, Reaction
 
@@ -34,11 +41,26 @@ async def review_evaluations(reaction: Reaction) -> None:
             await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
 
 
+async def advise_on_ciclosporin(reaction: Reaction) -> None:
+    """A result of creatinine or trough, or another dose, may call for something."""
+    match reaction.recorded.event:
+        case LabReportRecorded(subject=subject) as report if ciclosporin.is_monitored(
+            reaction.runtime.protocol, report
+        ):
+            pass
+        case CiclosporinDosed(subject=subject):
+            pass
+        case _:
+            return
+    await reaction.handle(ciclosporin.advising(reaction.runtime.protocol), AdviseOnCiclosporin(subject=subject))
+
+
 POLICIES = (
     Policy(
         name="second-dose",
         reacts_to=(ProductInfused, SubjectEvaluated, EvaluationInputsChanged, AdverseEventReported, SubjectWithdrawn),
         react=conclude_second_dose,
     ),
+    Policy(name="ciclosporin-advice", reacts_to=(CiclosporinDosed, LabReportRecorded), react=advise_on_ciclosporin),
     Policy(name="evaluation-review", reacts_to=(LabReportRecorded,), react=review_evaluations),
 )

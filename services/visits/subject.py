@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from services.labs.events import LabReportRecorded, LabResult
@@ -17,6 +18,7 @@ from services.randomization.events import (
 from services.visits.commands import AboutSubject
 from services.visits.events import (
     AdverseEventReported,
+    CiclosporinDoseAdvised,
     CiclosporinDosed,
     EvaluationInputsChanged,
     InfusionSafetyChecked,
@@ -28,16 +30,19 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from services.visits.schedule import anchor_on
-from shared.chronology import require_since_start
+from shared.chronology import OUT_OF_ORDER, require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
-from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, refusal
+from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Anchor, Protocol
 from shared.protocol.language import site_of
 
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
+
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
+"""What any record of this service may be refused with."""
 
 FIRST, SECOND = 1, 2
 """Dose numbers."""
@@ -47,6 +52,15 @@ FIRST, SECOND = 1, 2
 class Happened:
     """When something happened to the subject, and where in the log it stands."""
 
+    at: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DailyDose:
+    """A daily dose of ciclosporin, from when it holds, and where in the log it stands. mg/kg/day; 0 is none."""
+
+    mg_per_kg_per_day: Decimal
     at: datetime
     position: int
 
@@ -78,7 +92,8 @@ class Subject:
     died: int | None = None
     infusions: Mapping[int, Happened] = field(default_factory=dict)
     looks: frozenset[str] = frozenset()
-    ciclosporin_began_at: datetime | None = None
+    ciclosporin: tuple[DailyDose, ...] = ()
+    ciclosporin_advice: Mapping[str, CiclosporinDoseAdvised] = field(default_factory=dict)
     may_have_second_dose: bool | None = None
     symptoms: Mapping[int, SymptomsScored] = field(default_factory=dict)
     transfusions: tuple[tuple[TransfusionGiven, Happened], ...] = ()
@@ -89,6 +104,11 @@ class Subject:
     @property
     def known(self) -> bool:
         return bool(self.site)
+
+    @property
+    def ciclosporin_began_at(self) -> datetime | None:
+        """When the first dose was given."""
+        return next((dose.at for dose in self.ciclosporin if dose.mg_per_kg_per_day), None)
 
 
 STANDING: tuple[type[Event], ...] = (SubjectScreened, SubjectRandomized, SubjectWithdrawn)
@@ -199,9 +219,12 @@ def _treatment(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, infusions={**subject.infusions, number: given})
         case InfusionSafetyChecked(look=look):
             return replace(subject, looks=subject.looks | {look})
-        case CiclosporinDosed():
-            began_at = min(recorded.occurred_at, subject.ciclosporin_began_at or recorded.occurred_at)
-            return replace(subject, ciclosporin_began_at=began_at)
+        case CiclosporinDosed(mg_per_kg_per_day=dose):
+            daily = DailyDose(dose, recorded.occurred_at, recorded.position)
+            by_time = sorted((*subject.ciclosporin, daily), key=lambda each: (each.at, each.position))
+            return replace(subject, ciclosporin=tuple(by_time))
+        case CiclosporinDoseAdvised(result=key) as advised:
+            return replace(subject, ciclosporin_advice={**subject.ciclosporin_advice, key: advised})
         case SecondDoseEligible():
             return replace(subject, may_have_second_dose=True)
         case SecondDoseIneligible():

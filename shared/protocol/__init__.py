@@ -14,7 +14,7 @@ from shared.protocol.language import (
     site_of,
 )
 from shared.protocol.model import Arm, Csa, Dose, Protocol, Safety, SecondDose
-from shared.protocol.response import Iwg2006, Response
+from shared.protocol.response import Iwg2006, Iwg2018, Response
 from shared.protocol.schedule import Activity, Anchor, Schedule, Window
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Dose",
     "Fact",
     "Iwg2006",
+    "Iwg2018",
     "Measurement",
     "Percentage",
     "PositiveMeasurement",

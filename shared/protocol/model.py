@@ -95,6 +95,8 @@ class Csa(Part):
     mg_per_kg_per_day: Decimal = Field(gt=0)
     doses_per_day: int = Field(ge=1)
     duration_months: int = Field(ge=1)
+    creatinine_analyte: AnalyteCode
+    trough_analyte: AnalyteCode
     trough_low_ng_per_mL: Decimal  # noqa: N815
     trough_high_ng_per_mL: Decimal  # noqa: N815
     creatinine_alert_rise_pct: Decimal

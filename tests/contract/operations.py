@@ -1,13 +1,16 @@
-"""Every operation that the four OpenAPI documents describe, and whether an answer is one that they describe."""
+"""Every operation that the four OpenAPI documents describe, its least request, and whether an answer is described."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import httpx
+import schemathesis
 from fastapi import FastAPI
+from hypothesis import Phase, find, settings
 
 from services.app import SERVICES
 from shared.problems import MEDIA_TYPE
@@ -40,6 +43,15 @@ OPERATIONS = [
     for path, methods in application.openapi()["paths"].items()
     for method, described in methods.items()
 ]
+
+
+@cache
+def least_request(service: str, path: str, method: str) -> tuple[dict[str, Any], Any]:
+    """The query and the body of the simplest request that is generated from the document."""
+    described = schemathesis.openapi.from_dict(APPLICATIONS[service].openapi())[path][method]
+    first_alone = settings(max_examples=1, phases=[Phase.generate], database=None, derandomize=True)
+    case = find(described.as_strategy(), lambda _: True, settings=first_alone)
+    return dict(case.query or {}), case.body if method == "post" else None
 
 
 async def require_documented(response: httpx.Response) -> None:

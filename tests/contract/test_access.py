@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from functools import cache
-from typing import Any
 
 import httpx
 import pytest
-import schemathesis
-from hypothesis import Phase, find, settings
 
 from shared.identity import Role
-from tests.contract.operations import APPLICATIONS, OPERATIONS, Operation
+from tests.contract.operations import OPERATIONS, Operation, least_request
 from tests.journeys.trial import As, Trial
 
 ROUTES = sorted(
@@ -91,15 +87,6 @@ async def ask(client: httpx.AsyncClient, operation: Operation) -> httpx.Response
     query, body = least_request(operation.service, operation.path, operation.method)
     path = operation.path.replace("{subject}", SUBJECT)
     return await client.request(operation.method, path, params=query, json=body)
-
-
-@cache
-def least_request(service: str, path: str, method: str) -> tuple[dict[str, Any], Any]:
-    """The query and the body of the simplest request that is generated from the document."""
-    described = schemathesis.openapi.from_dict(APPLICATIONS[service].openapi())[path][method]
-    first_alone = settings(max_examples=1, phases=[Phase.generate], database=None, derandomize=True)
-    case = find(described.as_strategy(), lambda _: True, settings=first_alone)
-    return dict(case.query or {}), case.body if method == "post" else None
 
 
 async def test_a_body_is_not_even_parsed_for_who_has_no_token(trial: Trial) -> None:

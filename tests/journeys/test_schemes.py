@@ -95,9 +95,16 @@ async def test_a_minimization_is_sealed_used_revealed_and_recomputed(speaking_as
 
     # Then the last draw counted the others, each where it truly belongs
     (event,) = await trail(staff, last, "subject-randomized")
-    counts = event["data"]["drawn"]["counts"]
+    draws = await speaking_as(Role.REGULATOR).get("/audit/events", params={"type": "arm-drawn"})
+    drawn = draws.json()["items"][-1]
+    assert (drawn["position"], drawn["data"]["subject"]) == (event["position"] - 1, last)
+    counts = drawn["data"]["counts"]
     assert {factor: sum(arms.values()) for factor, arms in counts.items()} == {"diagnosis": 4, "site": 5}
     assert event["data"]["slot"] == 6
+
+    # But a site does not see the draw, which counts those of other sites too
+    assert (await staff.get("/audit/events", params={"type": "arm-drawn"})).json()["items"] == []
+    assert (await staff.get(f"/audit/events/{drawn['position']}")).status_code == 403
 
     # And once the seed is revealed, everybody can recompute each draw
     path = f"/randomization/scheme/{version}/reveal"

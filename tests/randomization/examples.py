@@ -70,7 +70,6 @@ def randomized(subject: str, slot: int, arm: str = "MSC", stratum: str = "RA|01"
         slot=slot,
         arm=arm,
         randomization_number=f"{stratum.replace('|', '-')}-{slot + 1:03d}",
-        drawn=None,
     )
 
 
@@ -124,6 +123,7 @@ def evaluated(subject: str = "01-001", *, final: bool) -> SubjectEvaluated:
         timepoint="M12" if final else "M3",
         rule_set="iwg-2006",
         lineages={},
+        remissions={},
         grounds={},
         progression=False,
         findings=(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given as examples
 from hypothesis import settings
@@ -12,6 +14,7 @@ from services.randomization.allocation import odds
 from services.randomization.balance import dynamic_method
 from services.randomization.commands import RandomizeSubject
 from services.randomization.events import (
+    ArmDrawn,
     RandomizationSchemeSealed,
     SubjectRandomized,
 )
@@ -45,8 +48,7 @@ def placed(subject: str, arm: str, diagnosis: str = "RA", scheme: RandomizationS
 
 def counts_after(*history: Event, scheme: RandomizationSchemeSealed = MINIMIZATION) -> dict[str, dict[str, int]]:
     """What is counted for a new subject with RA at site 01."""
-    drawn = allocated(scheme, (scheme, *history), "01-001").drawn
-    assert drawn is not None
+    drawn, _ = allocated(scheme, (scheme, *history), "01-001")
     return drawn.counts
 
 
@@ -57,7 +59,7 @@ def histories(draw: st.DrawFn) -> tuple[RandomizationSchemeSealed, list[Event]]:
     history: list[Event] = [scheme]
     for number in range(draw(st.integers(1, 12))):
         subject = f"{draw(st.sampled_from(['01', '02']))}-{number + 100}"
-        history.append(allocated(scheme, history, subject, draw(st.sampled_from(["RA", "RARS"]))))
+        history.extend(allocated(scheme, history, subject, draw(st.sampled_from(["RA", "RARS"]))))
         if draw(st.booleans()):
             history.append(draw(st.sampled_from(errors_of(subject, counted=draw(st.booleans())))))
     return scheme, history
@@ -69,34 +71,40 @@ def test_every_recorded_draw_can_be_repeated_alone(trial: tuple[RandomizationSch
     scheme, history = trial
     method, ratio = dynamic_method(scheme), ratio_of(scheme.arms)
     assert method is not None
-    for event in history:
-        if isinstance(event, SubjectRandomized):
-            assert event.drawn is not None
-            chances = odds(method, ratio, event.drawn.counts)
-            assert chances.choose(event.drawn.draw).arm == event.arm
-            assert event.drawn.tickets == chances.tickets
-            assert event.drawn.scores == {arm: str(score) for arm, score in chances.scores.items()}
+    for drawn, event in pairwise(history):
+        if isinstance(drawn, ArmDrawn):
+            assert isinstance(event, SubjectRandomized)
+            assert drawn.subject == event.subject
+            chances = odds(method, ratio, drawn.counts)
+            assert chances.choose(drawn.draw).arm == event.arm
+            assert drawn.tickets == chances.tickets
+            assert drawn.scores == {arm: str(score) for arm, score in chances.scores.items()}
             label = "" if scheme.method == "minimization" else event.stratum
             stream = slot_stream(DYNAMIC_SECRET.seed, label, event.slot)
-            assert event.drawn.draw == below(stream, chances.total)
+            assert drawn.draw == below(stream, chances.total)
+
+
+@of_every_method
+def test_a_draw_bears_no_tag_that_shows_it_to_a_site(scheme: RandomizationSchemeSealed) -> None:
+    drawn, event = allocated(scheme, [scheme], "01-001")
+    assert drawn.tags() == ()
+    assert "counts" not in event.model_dump()
 
 
 @of_every_method
 def test_nobody_is_counted_before_the_first(scheme: RandomizationSchemeSealed) -> None:
-    event = allocated(scheme, [scheme], "01-001")
+    drawn, event = allocated(scheme, [scheme], "01-001")
     assert event.slot == 0
-    assert event.drawn is not None
-    assert all(seen == {"MSC": 0, "CSA": 0} for seen in event.drawn.counts.values())
+    assert all(seen == {"MSC": 0, "CSA": 0} for seen in drawn.counts.values())
 
 
 @of_every_method
 def test_who_was_allocated_under_an_earlier_version_is_not_counted(scheme: RandomizationSchemeSealed) -> None:
     earlier = placed("01-900", "MSC", scheme=scheme)
     second = scheme.model_copy(update={"scheme": 2})
-    event = allocated(second, [scheme, earlier, second], "01-001")
+    drawn, event = allocated(second, [scheme, earlier, second], "01-001")
     assert event.slot == 0
-    assert event.drawn is not None
-    assert all(seen == {"MSC": 0, "CSA": 0} for seen in event.drawn.counts.values())
+    assert all(seen == {"MSC": 0, "CSA": 0} for seen in drawn.counts.values())
 
 
 def test_a_list_looks_at_no_counts() -> None:
@@ -105,24 +113,21 @@ def test_a_list_looks_at_no_counts() -> None:
     rules = domain.allocation(PROTOCOL, blocks, SECRET)
     (event,) = given(blocks, *way).when(rules, RandomizeSubject(subject="01-001")).events
     assert isinstance(event, SubjectRandomized)
-    assert event.drawn is None
 
 
 def test_a_coin_counts_the_stratum_and_its_slots() -> None:
     coin = SCHEMES["biased-coin"]
     others = [placed("01-901", "MSC", "RARS", coin), placed("02-901", "CSA", "RA", coin)]
-    event = allocated(coin, [coin, *others, placed("01-902", "CSA", "RA", coin)], "01-001")
+    drawn, event = allocated(coin, [coin, *others, placed("01-902", "CSA", "RA", coin)], "01-001")
     assert event.slot == 1
-    assert event.drawn is not None
-    assert event.drawn.counts == {"stratum": {"MSC": 0, "CSA": 1}}
+    assert drawn.counts == {"stratum": {"MSC": 0, "CSA": 1}}
 
 
 def test_minimization_counts_each_level_and_its_slots_over_the_whole_trial() -> None:
     history = [placed("01-901", "MSC", "RARS"), placed("02-901", "CSA", "RA"), placed("02-902", "CSA", "RARS")]
-    event = allocated(MINIMIZATION, [MINIMIZATION, *history], "01-001")
+    drawn, event = allocated(MINIMIZATION, [MINIMIZATION, *history], "01-001")
     assert (event.stratum, event.slot, event.randomization_number) == ("RA|01", 3, "RA-01-001")
-    assert event.drawn is not None
-    assert event.drawn.counts == {"diagnosis": {"MSC": 0, "CSA": 1}, "site": {"MSC": 1, "CSA": 0}}
+    assert drawn.counts == {"diagnosis": {"MSC": 0, "CSA": 1}, "site": {"MSC": 1, "CSA": 0}}
 
 
 @pytest.mark.parametrize("kind", range(4))
@@ -131,10 +136,9 @@ def test_who_is_counted_no_longer_is_not_counted_and_the_slot_stays_used(
     scheme: RandomizationSchemeSealed, kind: int
 ) -> None:
     history = [scheme, placed("01-900", "MSC", scheme=scheme), errors_of("01-900", counted=False)[kind]]
-    event = allocated(scheme, history, "01-001")
+    drawn, event = allocated(scheme, history, "01-001")
     assert event.slot == 1
-    assert event.drawn is not None
-    assert all(seen == {"MSC": 0, "CSA": 0} for seen in event.drawn.counts.values())
+    assert all(seen == {"MSC": 0, "CSA": 0} for seen in drawn.counts.values())
 
 
 @pytest.mark.parametrize("kind", [0, 2, 3])
@@ -151,8 +155,7 @@ def test_a_corrected_stratum_counts_at_the_corrected_levels() -> None:
     }
     coin = SCHEMES["biased-coin"]
     history = [coin, placed("01-900", "MSC", scheme=coin), corrected]
-    drawn = allocated(coin, history, "01-001", "RARS").drawn
-    assert drawn is not None
+    drawn, _ = allocated(coin, history, "01-001", "RARS")
     assert drawn.counts == {"stratum": {"MSC": 1, "CSA": 0}}
 
 

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 
-from services.randomization.events import RandomizationMarkedInError, StratumCorrected, SubjectRandomized
+from services.randomization.events import (
+    ArmDrawn,
+    RandomizationMarkedInError,
+    StratumCorrected,
+    SubjectRandomized,
+)
 from services.randomization.scheme import Secret, listed
 from services.randomization.verifier import MismatchError, UnreadableError, Verified, main, verify_allocation
 from shared.events import Event
@@ -46,7 +51,10 @@ HISTORY: tuple[Event, ...] = (
 
 
 def line(position: int, event: Event) -> bytes:
-    record = json.dumps({"type": event.name, "data": event.model_dump(mode="json")})
+    return line_of(position, json.dumps({"type": event.name, "data": event.model_dump(mode="json")}))
+
+
+def line_of(position: int, record: str) -> bytes:
     leaf = base64.b64encode(hashlib.sha256(b"\x00" + record.encode()).digest()).decode()
     return json.dumps({"position": position, "record": record, "leaf_hash": leaf}).encode() + b"\n"
 
@@ -167,25 +175,26 @@ class TestMethodsThatLookAtTheCounts:
         history: list[Event] = [scheme]
         for number in range(300, 300 + SUBJECTS):
             subject = f"0{number % 2 + 1}-{number}"
-            history.append(allocated(scheme, history, subject, "RA" if number % 3 else "RARS"))
+            history.extend(allocated(scheme, history, subject, "RA" if number % 3 else "RARS"))
             if number % 4 == 0:
                 kind = number // 4 % 4
                 history.append(errors_of(subject, counted=kind == 1)[kind])
         return [*history, revealed(version, DYNAMIC_SECRET)]
 
     @staticmethod
-    def last(history: list[Event]) -> int:
-        return max(number for number, event in enumerate(history) if isinstance(event, SubjectRandomized))
+    def last(history: list[Event]) -> tuple[int, ArmDrawn, SubjectRandomized]:
+        """Where the last draw stands, that draw, and the allocation after it."""
+        at = max(number for number, event in enumerate(history) if isinstance(event, ArmDrawn))
+        drawn, event = history[at : at + 2]
+        assert isinstance(drawn, ArmDrawn)
+        assert isinstance(event, SubjectRandomized)
+        return at, drawn, event
 
     def tampered(self, history: list[Event], **members: Any) -> list[bytes]:
         """The last allocation with some members of its draw exchanged, or the arm."""
-        at = self.last(history)
-        event = history[at]
-        assert isinstance(event, SubjectRandomized)
-        assert event.drawn is not None
-        arm = members.pop("arm", event.arm)
-        drawn = event.drawn.model_copy(update=members)
-        return export(*history[:at], event.model_copy(update={"drawn": drawn, "arm": arm}), *history[at + 1 :])
+        at, drawn, event = self.last(history)
+        event = event.model_copy(update={"arm": members.pop("arm", event.arm)})
+        return export(*history[:at], drawn.model_copy(update=members), event, *history[at + 2 :])
 
     @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
     def test_every_allocation_is_recomputed(self, method: str) -> None:
@@ -202,8 +211,7 @@ class TestMethodsThatLookAtTheCounts:
     )
     def test_whatever_was_changed_in_a_draw_is_named(self, method: str, member: str, value: Any) -> None:
         history = self.trial(method)
-        event = history[self.last(history)]
-        assert isinstance(event, SubjectRandomized)
+        _, _, event = self.last(history)
         value = {"MSC": "CSA", "CSA": "MSC"}[event.arm] if value == "other" else value
         for told in (history, history[:-1]):  # also where the seed is secret still
             with pytest.raises(MismatchError, match=f"{event.subject} has {member} "):
@@ -212,24 +220,20 @@ class TestMethodsThatLookAtTheCounts:
     @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
     def test_changed_counts_are_named(self, method: str) -> None:
         history = self.trial(method)
-        event = history[self.last(history)]
-        assert isinstance(event, SubjectRandomized)
-        assert event.drawn is not None
-        counts = {key: seen | {"MSC": seen["MSC"] + 1} for key, seen in event.drawn.counts.items()}
+        _, drawn, event = self.last(history)
+        counts = {key: seen | {"MSC": seen["MSC"] + 1} for key, seen in drawn.counts.items()}
         with pytest.raises(MismatchError, match=f"{event.subject} has counts"):
             verify_allocation(self.tampered(history[:-1], counts=counts))
 
     @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
     def test_another_draw_is_found_once_the_seed_is_known(self, method: str) -> None:
         history = self.trial(method)
-        event = history[self.last(history)]
-        assert isinstance(event, SubjectRandomized)
-        assert event.drawn is not None
+        _, drawn, event = self.last(history)
         # One that falls on the same arm, or else on the other one with the arm changed to match.
-        tickets = [arm for arm in ("MSC", "CSA") for _ in range(event.drawn.tickets[arm])]
-        other = (event.drawn.draw + 1) % len(tickets)
+        tickets = [arm for arm in ("MSC", "CSA") for _ in range(drawn.tickets[arm])]
+        other = (drawn.draw + 1) % len(tickets)
         changed = self.tampered(history, draw=other, arm=tickets[other])
-        with pytest.raises(MismatchError, match=f"{event.subject} has draw {other} instead of {event.drawn.draw}"):
+        with pytest.raises(MismatchError, match=f"{event.subject} has draw {other} instead of {drawn.draw}"):
             verify_allocation(changed)
         verify_allocation(self.tampered(history[:-1], draw=other, arm=tickets[other]))  # nobody could tell before
         with pytest.raises(MismatchError, match="draw 999 of"):
@@ -241,9 +245,10 @@ class TestMethodsThatLookAtTheCounts:
         history = self.trial(method)
         if kind is StratumCorrected and method == "urn":
             pytest.skip("its strata are sites, and no correction changes the site")
-        first = next(each for each in history if isinstance(each, kind))
+        first = next(number for number, each in enumerate(history) if isinstance(each, kind))
+        draw_before = kind is SubjectRandomized  # who drops an allocation drops its draw too
         with pytest.raises(MismatchError):
-            verify_allocation(export(*(each for each in history if each is not first)))
+            verify_allocation(export(*history[: first - draw_before], *history[first + 1 :]))
 
     @pytest.mark.parametrize("method", ["biased-coin", "urn", "minimization"])
     def test_whether_an_erroneous_subject_is_counted_is_checked(self, method: str) -> None:
@@ -261,20 +266,38 @@ class TestMethodsThatLookAtTheCounts:
             verify_allocation(export(other, *history))
 
     def test_a_draw_that_is_missing_is_found_and_one_where_there_is_a_list(self) -> None:
-        history = self.trial("urn")
-        drawn = history[1].model_copy(update={"drawn": None})
+        scheme, first, allocation, *others = self.trial("urn")
         with pytest.raises(MismatchError, match="has no draw"):
-            verify_allocation(export(history[0], drawn, *history[2:]))
-        first = history[1]
-        assert isinstance(first, SubjectRandomized)
+            verify_allocation(export(scheme, allocation, *others))
+        with pytest.raises(MismatchError, match="position 2: a draw for 01-300, and no allocation after it"):
+            verify_allocation(export(scheme, first))
+        with pytest.raises(MismatchError, match="position 2: a draw for 01-300 before the allocation of 02-301"):
+            verify_allocation(export(scheme, first, allocation.model_copy(update={"subject": "02-301"})))
+        by_a_list = list(HISTORY)
+        by_a_list.insert(at("01-001"), first.model_copy(update={"subject": "01-001"}))
         with pytest.raises(MismatchError, match="has a draw, where there is a list"):
-            verify_allocation(export(*changed("01-001", drawn=first.drawn)))
+            verify_allocation(export(*by_a_list))
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_an_allocation_of_version_1_holds_its_draw_itself(self, method: str) -> None:
+        scheme, drawn, allocation = self.trial(method)[:3]
+        told = drawn.model_dump(mode="json", exclude={"subject"})
+        *before, after, closing = export(scheme, screened("01-300"), allocation)
+        document = json.loads(after)
+        record = json.loads(document["record"])
+        record["data"]["drawn"] = told
+        lines = [*before, line_of(document["position"], json.dumps(record)), closing]
+        assert verify_allocation(lines) == Verified(matching=0, unrevealed=1)
+        record["data"]["drawn"] = told | {"draw": 999}
+        with pytest.raises(MismatchError, match="draw 999 of"):
+            verify_allocation([*before, line_of(document["position"], json.dumps(record)), closing])
 
     def test_slots_of_minimization_are_counted_over_the_trial(self) -> None:
         history = self.trial("minimization")
-        moved = history[3].model_copy(update={"slot": 0})
+        at, _, event = self.last(history)
+        moved = event.model_copy(update={"slot": 0})
         with pytest.raises(MismatchError, match="slot 0 instead of"):
-            verify_allocation(export(*history[:3], moved, *history[4:]))
+            verify_allocation(export(*history[: at + 1], moved, *history[at + 2 :]))
 
 
 def test_the_first_allocation_that_differs_is_named() -> None:

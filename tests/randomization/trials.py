@@ -16,6 +16,7 @@ from services.randomization.commands import (
     UrnScheme,
 )
 from services.randomization.events import (
+    ArmDrawn,
     RandomizationMarkedInError,
     RandomizationSchemeSealed,
     StratumCorrected,
@@ -52,13 +53,14 @@ DYNAMIC_SCHEMES: dict[str, DynamicScheme] = {
 
 def allocated(
     scheme: RandomizationSchemeSealed, history: Sequence[Event], subject: str, diagnosis: str = "RA"
-) -> SubjectRandomized:
-    """The subject's allocation after a history."""
+) -> tuple[ArmDrawn, SubjectRandomized]:
+    """The subject's draw and allocation after a history."""
     way = (screened(subject), consented(subject), assessed(subject, diagnosis=diagnosis), enrolled(subject))
     rules = domain.allocation(PROTOCOL, scheme, DYNAMIC_SECRET)
-    (event,) = given(*history, *way).when(rules, RandomizeSubject(subject=subject)).events
+    drawn, event = given(*history, *way).when(rules, RandomizeSubject(subject=subject)).events
+    assert isinstance(drawn, ArmDrawn)
     assert isinstance(event, SubjectRandomized)
-    return event
+    return drawn, event
 
 
 def errors_of(subject: str, *, counted: bool) -> list[Event]:

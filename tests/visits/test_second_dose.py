@@ -200,6 +200,7 @@ class TestConclusion:
             evaluation=4,
             inputs=(1,),
             lineages={"HI-E": "not-met"},
+            remissions={},
             progression=False,
             response="SD",
             outcome_changed=True,

@@ -69,6 +69,17 @@ def test_another_trial_is_a_document_too() -> None:
         ("first = 1\nlast = 52", "first = 52\nlast = 1", "schedule.activities.0: .*first not after last"),
         ('prefix = "W" ', 'prefix = "W"\norigin = "moon" ', "schedule.activities.0.origin: Input should be"),
         ('arms = ["MSC"]', 'arms = ["XYZ"]', "schedule.activities.INF: no arm XYZ"),
+        (
+            'rule_set = "IWG-2006"',
+            'rule_set = "IWG-2000"',
+            "response.rule_set: Input should be 'IWG-2006' or 'IWG-2018'",
+        ),
+        ("baseline_below = 10, progression", "baseline_below = 5, progression", "blast_bands: .*above the one before"),
+        ("earliest_day = -28                           # the s", "earliest_day = -6 # s", "leave no room for counts"),
+        ("rise_min = 15\n", "rise_min = -15\n", "response.iwg_2006.hi_e.rise_min: Input should be greater than 0"),
+        ("marrow_blasts_decrease_pct_min = 50", "marrow_blasts_decrease_pct_min = 101", "less than or equal to 100"),
+        ("low_units_max = 7", "low_units_max = 8", "response.iwg_2018.burden: .*must rise"),
+        ("low_most_in_period = 3", "low_most_in_period = 4", "low_most_in_period: must be below"),
         ('item = "E12"', 'item = "E13"', "response.evaluations: no item E13"),
         ('item = "INF2"', 'item = "INF3"', "second_dose.item: no item INF3"),
         ('timepoint = "M3"\nsigned', 'timepoint = "M4"\nsigned', "second_dose.timepoint: no evaluation at M4"),
@@ -83,6 +94,13 @@ def test_a_bad_document_is_refused_with_the_key_and_the_rule(written: str, inste
     assert written in TEXT
     with pytest.raises(ProtocolDocumentError, match=message):
         parse_protocol(TEXT.replace(written, instead, 1))
+
+
+def test_a_rule_set_needs_its_numbers() -> None:
+    of_2006_alone = TEXT[: TEXT.index("# HI-E under rule_set")] + TEXT[TEXT.index("# Safety ---") :]
+    assert parse_protocol(of_2006_alone).response.iwg_2018 is None
+    with pytest.raises(ProtocolDocumentError, match=r"response: .*iwg_2018: must stand where the rule set is IWG-2018"):
+        parse_protocol(of_2006_alone.replace('rule_set = "IWG-2006"', 'rule_set = "IWG-2018"'))
 
 
 def test_a_document_that_cannot_be_read_is_named(tmp_path: Path) -> None:

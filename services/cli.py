@@ -219,6 +219,22 @@ async def _rebuild(settings: Settings, names: Sequence[str]) -> None:
             typer.echo(f"{name}: {events} events in {seconds:.2f} s, {rate:,.0f} events/s")
 
 
+@app.command()
+def clock(home: Home = None) -> None:
+    """Record what follows from the time that has passed, such as missed items; running services do so by themselves."""
+    asyncio.run(_clock(_settings(home)))
+
+
+async def _clock(settings: Settings) -> None:
+    from services.app import SERVICES
+    from shared.runtime import open_runtime
+
+    async with open_runtime(settings, [service.component for service in SERVICES.values()]) as runtime:
+        for service in SERVICES.values():
+            for job in service.clock_jobs:
+                typer.echo(f"{job.name}: {await job.run(runtime, None)} events recorded")
+
+
 @app.command(name="settings")
 def list_settings() -> None:
     """List every setting: its variable, its default and its meaning."""

@@ -142,6 +142,10 @@ class ScoreSymptoms(Symptoms, AboutSubject):
     """Record the symptoms of a week."""
 
 
+class RecordMissedItems(AboutSubject):
+    """Record the items of the subject whose windows have closed without a record of them."""
+
+
 class BloodTransfusion(Command):
     """Units of a blood component, and the haemoglobin that they were given for."""
 

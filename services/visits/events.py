@@ -124,6 +124,22 @@ class SymptomsScored(Event, name="symptoms-scored", version=1, tags=("subject", 
     dizziness: int
 
 
+class ItemMissed(Event, name="item-missed", version=1, tags=("subject", "site")):
+    """The window of an item closed, by the site's calendar, and nothing that does it had been recorded.
+
+    `protocol_version` is that of the schedule that the window is of. What is recorded later makes the item done late.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    code: str
+    activity: Code
+    nominal_on: date
+    opens_on: date
+    closes_on: date
+    protocol_version: str
+
+
 class TransfusionGiven(Event, name="transfusion-given", version=1, tags=("subject", "site")):
     """Units of a blood component were given."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, model_validator
@@ -66,14 +67,14 @@ class Activity(Part):
             raise ValueError("hours are counted from an infusion alone: origin must be each-infusion")
         return self
 
-    @property
+    @cached_property
     def offsets(self) -> tuple[int, ...]:
         """The numbers of the unit at which the activity is done."""
         if self.first is not None and self.last is not None:
             return tuple(range(self.first, self.last + 1))
         return self.at
 
-    @property
+    @cached_property
     def codes(self) -> tuple[str, ...]:
         """The item codes, one for each offset; after each infusion or at exit, the prefix alone."""
         if self.origin != "day-0":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -28,6 +29,20 @@ ELIGIBLE: dict[str, Any] = {
 
 def ago(days: float) -> str:
     return (NOW - timedelta(days=days)).isoformat()
+
+
+def civil(days_ago: float) -> str:
+    """The site's date so many days ago."""
+    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
+
+
+async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
+    """GET from something that reflects at least a position, and expect 200; the JSON answer."""
+    response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
+    assert response.status_code == 200, response.text
+    assert int(response.headers["Log-Position"]) >= at
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object, status: int = 201) -> dict[str, Any]:
@@ -189,6 +204,11 @@ async def arm_of(client: httpx.AsyncClient, subject: str) -> str:
     """The arm that the trail says the subject was allocated to."""
     [allocated] = await trail(client, subject, "subject-randomized")
     return str(allocated["data"]["arm"])
+
+
+def states_of(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """The state of each item of a schedule, and the day on which it was done."""
+    return {item["code"]: (item["state"], item["done_on"]) for item in schedule["items"]}
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")

@@ -34,7 +34,7 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from shared.events import Event
-from shared.protocol import load_protocol
+from shared.protocol import Protocol, load_protocol
 from tests.randomization.examples import assessed, randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
 
@@ -67,6 +67,12 @@ CERTIFICATE: dict[str, Any] = {
     "mycoplasma": "negative",
     "endotoxin_EU_per_kg": Decimal("0.3"),
 }
+
+
+def in_zone(zone: str) -> Protocol:
+    """The protocol as if its site lay elsewhere."""
+    site = PROTOCOL.sites.known[0].model_copy(update={"zone": zone})
+    return PROTOCOL.model_copy(update={"sites": PROTOCOL.sites.model_copy(update={"known": (site,)})})
 
 
 History = tuple[Event | At, ...]

@@ -80,6 +80,19 @@ class Release(Part):
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 
 
+class Monitoring(Part):
+    """Vital signs after each infusion: how often, and for how long. Minutes."""
+
+    vital_signs_every_minutes: int = Field(gt=0)
+    vital_signs_for_minutes: int = Field(ge=0)
+
+    @property
+    def minutes(self) -> tuple[int, ...]:
+        """The minutes after an infusion at which vital signs are due: 15, 30, 45 and 60."""
+        every = self.vital_signs_every_minutes
+        return tuple(range(every, self.vital_signs_for_minutes + 1, every))
+
+
 class Dose(Part):
     """The infusion's dose and how it is reckoned. Cells per kg, %, days, mL."""
 
@@ -87,6 +100,7 @@ class Dose(Part):
     tolerance_pct: Decimal = Field(ge=0)
     weight_age_days_max: int = Field(ge=0)
     volume_step_mL: Decimal = Field(gt=0)  # noqa: N815 (the unit is written as the field writes it)
+    monitoring: Monitoring
     release: Release
 
 

@@ -70,7 +70,7 @@ class Command(BaseModel):
         return self.occurred_at
 
     @classmethod
-    def about(cls, body: Command, **target: str) -> Self:
+    def about(cls, body: Command, **target: str | int) -> Self:
         """This command, made from a request body and the target that the address names."""
         return cls(**(dict(body) | target))
 
@@ -95,7 +95,8 @@ class Decider(Generic[C, S]):
     """The rules about one kind of command.
 
     `boundary` names the events that a decision must have seen; `initial` is the state before any of them; `evolve`
-    folds one into the state and never raises; `decide` answers with events, or raises a Problem.
+    folds one into the state and never raises; `decide` answers with events, or raises a Problem. What `initial` made
+    belongs to one fold: where copies would cost the square of the history, `evolve` may change it in place.
     """
 
     boundary: Callable[[C], Query]

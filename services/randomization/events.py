@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from services.randomization.eligibility import Findings
-from shared.events import Event
+from shared.events import Event, upcaster
 from shared.protocol.language import ArmCode, SiteId, SubjectId
 
 Sex = Literal["F", "M", "U", "UNDIFFERENTIATED"]
@@ -81,8 +81,11 @@ class ArmDrawn(Event, name="arm-drawn", version=1):
     draw: int
 
 
-class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subject", "site", "stratum")):
-    """The next slot, under a version of the scheme, was given to the subject, for good."""
+class SubjectRandomized(Event, name="subject-randomized", version=2, tags=("subject", "site", "stratum")):
+    """The next slot, under a version of the scheme, was given to the subject, for good.
+
+    Version 1 held the draw too, as `drawn`.
+    """
 
     subject: SubjectId
     site: SiteId
@@ -91,6 +94,11 @@ class SubjectRandomized(Event, name="subject-randomized", version=1, tags=("subj
     slot: int
     arm: ArmCode
     randomization_number: str
+
+
+@upcaster("subject-randomized", 1)
+def _without_the_draw(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name != "drawn"}
 
 
 class SubjectWithdrawn(Event, name="subject-withdrawn", version=1, tags=("subject", "site")):

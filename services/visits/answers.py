@@ -8,8 +8,9 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from services.visits.calendar import Calendar
+from services.visits.ciclosporin import intervals
 from services.visits.events import (
-    AdverseEventReported,
+    CiclosporinAdvice,
     LineageStatus,
     OverallResponse,
     ProductInfused,
@@ -18,8 +19,9 @@ from services.visits.events import (
 )
 from services.visits.schedule import ItemState, State
 from services.visits.second_dose import SecondDoseState
+from services.visits.subject import Subject
 from shared.answers import Written
-from shared.protocol.language import ArmCode, Measurement, SubjectId
+from shared.protocol.language import AnalyteCode, ArmCode, Measurement, SubjectId
 
 
 class InfusedProduct(Written):
@@ -43,24 +45,54 @@ class PreparedDose(BaseModel):
     volume_mL: Measurement  # noqa: N815 (the unit's own case)
 
 
-class ReportsDue(BaseModel):
-    """By when an adverse event is to be reported; null where no report is called for."""
+class CiclosporinDoseHeld(BaseModel):
+    """A daily dose and when it held; without an end it holds still. 0 is an interruption."""
 
-    sponsor_by: datetime | None
-    authority_on: Annotated[date | None, Field(description="Last day in the sponsor's zone.")]
-    follow_up_on: Annotated[date | None, Field(description="Last day for the complete report.")]
+    mg_per_kg_per_day: Measurement
+    from_: Annotated[datetime, Field(serialization_alias="from")]
+    to: datetime | None
+    position: int
 
 
-class ReportedAdverseEvent(Written):
-    """The reports that the adverse event calls for."""
+class CiclosporinAdviceItem(BaseModel):
+    """What a result calls for; `none` where it no longer does. A dose to be reduced is to lie between the two named."""
 
-    due: ReportsDue
+    analyte: AnalyteCode
+    collected_at: datetime
+    advice: CiclosporinAdvice
+    ground: str
+    repeat_by: date | None
+    mg_per_kg_per_day_min: Measurement | None
+    mg_per_kg_per_day_max: Measurement | None
+    inputs: list[int]
+
+
+class CiclosporinCourse(BaseModel):
+    """The daily doses of a subject in the order of time, and what its results call for, the latest last."""
+
+    subject: SubjectId
+    doses: list[CiclosporinDoseHeld]
+    advice: list[CiclosporinAdviceItem]
 
     @classmethod
-    def of(cls, reported: AdverseEventReported, position: int) -> Self:
-        """The adverse event that was recorded."""
-        due = ReportsDue.model_validate(dict(reported), extra="ignore")
-        return cls(subject=reported.subject, position=position, due=due)
+    def of(cls, subject: str, known: Subject) -> Self:
+        """What the log knows of it."""
+        return cls(
+            subject=subject,
+            doses=[
+                CiclosporinDoseHeld(
+                    mg_per_kg_per_day=each.dose.mg_per_kg_per_day,
+                    from_=each.dose.at,
+                    to=each.until,
+                    position=each.dose.position,
+                )
+                for each in intervals(known.ciclosporin)
+            ],
+            advice=[
+                CiclosporinAdviceItem.model_validate(dict(advised), extra="ignore")
+                for advised in sorted(known.ciclosporin_advice.values(), key=lambda each: each.collected_at)
+            ],
+        )
 
 
 class MadeEvaluation(Written):
@@ -69,7 +101,8 @@ class MadeEvaluation(Written):
     timepoint: str
     rule_set: str
     lineages: dict[str, LineageStatus]
-    grounds: Annotated[dict[str, str], Field(description="Why each lineage has its status.")]
+    remissions: Annotated[dict[str, LineageStatus], Field(description="CR, PR and mCR of IWG 2006.")]
+    grounds: Annotated[dict[str, str], Field(description="Why each lineage and each remission has its status.")]
     progression: bool
     findings: Annotated[list[str], Field(description="What shows progression.")]
     response: OverallResponse

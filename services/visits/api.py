@@ -1,4 +1,4 @@
-"""The visits service over HTTP: treatment, observation, safety, response, and the schedule that they follow."""
+"""The visits service over HTTP: treatment, observation, response, and the schedule that they follow."""
 
 from __future__ import annotations
 
@@ -7,53 +7,43 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.visits import domain, dosing, evaluation, second_dose
+from services.visits import api_ciclosporin, api_deviations, api_safety, domain, dosing, evaluation, second_dose
 from services.visits.answers import (
     DueList,
     InfusedProduct,
     MadeEvaluation,
     PreparedDose,
-    ReportedAdverseEvent,
     SecondDose,
     SubjectSchedule,
 )
 from services.visits.commands import (
-    AdverseEvent,
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
-    CiclosporinDose,
     CivilDate,
-    DoseCiclosporin,
     EvaluateSubject,
     Evaluation,
     InfuseProduct,
     Infusion,
     RecordTransfusion,
-    ReportAdverseEvent,
     SafetyLook,
     ScoreSymptoms,
     Symptoms,
     ViabilityPct,
     WeightKg,
 )
-from services.visits.events import AdverseEventReported, ProductInfused, SubjectEvaluated
+from services.visits.events import ProductInfused, SubjectEvaluated
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import CURSOR, arm_of, calendar_of, due_at_site, subject_in_log
-from services.visits.subject import OTHER_TREATMENT, require_randomized
+from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from shared.answers import Written
 from shared.call import Call, Reader, SiteStaff, may_write
-from shared.chronology import OUT_OF_ORDER
-from shared.decision import CLOCK_SKEW_MAX
 from shared.identity import Role
 from shared.problems import (
-    IN_FUTURE,
     NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
-    WITHDRAWN,
-    WRITE_CONFLICT,
     problem_responses,
 )
 from shared.protocol.language import SiteId, SubjectId, site_of
@@ -62,9 +52,6 @@ from shared.service import Service, create_service, recorded_event, service_rout
 router = service_router("visits")
 
 Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
-
-OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
-"""What any record of this service may be refused with."""
 
 
 @router.post(
@@ -104,20 +91,6 @@ async def check_infusion_safety(subject: SubjectId, body: SafetyLook, call: Site
 
 
 @router.post(
-    "/subjects/{subject}/csa-doses",
-    status_code=201,
-    name="doseCiclosporin",
-    responses=problem_responses(*OF_A_SUBJECT, OTHER_TREATMENT),
-)
-async def dose_ciclosporin(subject: SubjectId, body: CiclosporinDose, call: SiteStaff) -> Written:
-    """Record the daily dose of ciclosporin, the first or a changed one."""
-    call.require_subject(subject)
-    rules = domain.ciclosporin(call.runtime.protocol)
-    outcome = await call.handle(rules, DoseCiclosporin.about(body, subject=subject))
-    return Written(subject=subject, position=outcome.position)
-
-
-@router.post(
     "/subjects/{subject}/symptoms",
     status_code=201,
     name="scoreSymptoms",
@@ -144,30 +117,6 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
         domain.transfusion(call.runtime.protocol), RecordTransfusion.about(body, subject=subject)
     )
     return Written(subject=subject, position=outcome.position)
-
-
-@router.post(
-    "/subjects/{subject}/adverse-events",
-    status_code=201,
-    name="reportAdverseEvent",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        NOT_RANDOMIZED,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
-        domain.SERIOUSNESS_INVALID,
-        domain.ONSET_IMPLAUSIBLE,
-        IN_FUTURE,
-    ),
-)
-async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
-    """Record an adverse event, also after a withdrawal, and learn by when it is to be reported."""
-    call.require_subject(subject)
-    if body.aware_at > call.runtime.clock() + CLOCK_SKEW_MAX:
-        raise IN_FUTURE("aware_at lies in the future.")
-    rules = domain.adverse_events(call.runtime.protocol)
-    outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
-    return ReportedAdverseEvent.of(recorded_event(outcome, AdverseEventReported), outcome.position)
 
 
 @router.post(
@@ -227,7 +176,7 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     """
     call.require_subject(subject)
     protocol = call.runtime.protocol
-    known = await subject_in_log(call, subject)
+    known = await subject_in_log(call, subject, *second_dose.NEEDS)
     require_randomized(known)
     decision = second_dose.second_dose_of(protocol, known, protocol.civil_date(call.runtime.clock(), site_of(subject)))
     return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
@@ -270,8 +219,8 @@ async def list_due(
 SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
-    description="Treatment, symptoms, transfusions, adverse events, response, the second dose, and the schedule.",
-    routers=(router,),
+    description="Treatment, observations, adverse events, deviations, response, the second dose, and the schedule.",
+    routers=(router, api_ciclosporin.router, api_safety.router, api_deviations.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,

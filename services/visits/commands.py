@@ -9,12 +9,11 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from services.visits.events import ActionTaken, AdverseEventOutcome, Product
-from shared.clock import Instant
+from services.visits.events import Product
 from shared.decision import Command
-from shared.protocol.language import MAGNITUDE_MIN, Code, Measurement, Percentage, SubjectId, Text, Whole
+from shared.protocol.language import MAGNITUDE_MIN, Measurement, Percentage, SubjectId, Whole
 from shared.protocol.response import Timepoint
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -35,7 +34,6 @@ CivilDate = Annotated[
 
 _SMALLEST = 10.0**MAGNITUDE_MIN
 _FRACTION = r"(\.[0-9]{1,12})?"
-_UNDER_ONE = r"0\.0{0,11}[1-9][0-9]{0,11}"
 
 
 def _described(high: int, below: str, *ranges: tuple[float, float]) -> WithJsonSchema:
@@ -60,7 +58,7 @@ EndotoxinEuPerKg = Annotated[
     Measurement, Field(ge=0, le=1000), _described(1000, rf"[0-9]{{1,3}}{_FRACTION}", (0, 0), (_SMALLEST, 1000))
 ]
 MgPerKgPerDay = Annotated[
-    Measurement, Field(gt=0, le=50), _described(50, rf"([1-9]|[1-4][0-9]){_FRACTION}|{_UNDER_ONE}", (_SMALLEST, 50))
+    Measurement, Field(ge=0, le=50), _described(50, rf"[0-9]{_FRACTION}|[1-4][0-9]{_FRACTION}", (0, 0), (_SMALLEST, 50))
 ]
 HaemoglobinGPerL = Annotated[
     Measurement,
@@ -95,6 +93,7 @@ class Infusion(Command):
 
     dose_number: Annotated[Whole, Field(ge=1, le=9)]
     weight_kg: WeightKg
+    weighed_on: Annotated[CivilDate | None, Field(description="At the site; the protocol says how old at most.")] = None
     volume_mL: VolumeMl  # noqa: N815
     product: Lot
 
@@ -118,7 +117,7 @@ class CheckInfusionSafety(SafetyLook, AboutSubject):
 class CiclosporinDose(Command):
     """The daily dose from now on."""
 
-    mg_per_kg_per_day: MgPerKgPerDay
+    mg_per_kg_per_day: Annotated[MgPerKgPerDay, Field(description="0 interrupts the treatment until the next dose.")]
 
 
 class DoseCiclosporin(CiclosporinDose, AboutSubject):
@@ -155,28 +154,6 @@ class RecordTransfusion(BloodTransfusion, AboutSubject):
     """Record that the subject was given blood."""
 
 
-class AdverseEvent(Command):
-    """Something untoward, related to the treatment or not. A term, no story: nothing that names a person."""
-
-    term: Annotated[Text, Field(description="As MedDRA or CTCAE names it.")]
-    grade: Annotated[Whole, Field(ge=1, le=5, description="By CTCAE; 5 is death.")]
-    serious: StrictBool
-    seriousness_criteria: Annotated[
-        tuple[Code, ...], Field(max_length=10, description="By the protocol; at least one where it is serious.")
-    ] = ()
-    related: Annotated[StrictBool, Field(description="Whether the treatment is suspected.")]
-    expected: Annotated[StrictBool, Field(description="By the reference safety information.")] = False
-    infusion_reaction: StrictBool = False
-    aware_at: Annotated[Instant, Field(description="When the sponsor became aware of it.")]
-    onset_on: CivilDate | None = None
-    outcome: AdverseEventOutcome | None = None
-    action_taken: ActionTaken | None = None
-
-
-class ReportAdverseEvent(AdverseEvent, AboutSubject):
-    """Record an adverse event and settle by when it is to be reported."""
-
-
 class Evaluation(Command):
     """The time of the evaluation."""
 
@@ -189,6 +166,10 @@ class EvaluateSubject(Evaluation, AboutSubject):
 
 class ConcludeSecondDose(AboutSubject):
     """Settle whether the subject may be given the second infusion, as things stand."""
+
+
+class AdviseOnCiclosporin(AboutSubject):
+    """Settle what the subject's creatinine and troughs call for."""
 
 
 class ReviewEvaluations(AboutSubject):

@@ -6,26 +6,37 @@ is confirmed when the run of counts that meets the threshold there lasts 8 weeks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
-from services.visits.evidence import Baseline, Count, Evidence, Finding, LineageResult
+from services.visits.evidence import (
+    Baseline,
+    CriterionResult,
+    Evidence,
+    Finding,
+    has_fallen_pct,
+    has_risen_pct,
+    positions_of,
+    units_of,
+)
 from shared.protocol import Iwg2006
-
-HUNDRED = Decimal(100)
-
-
-def lineages(rules: Iwg2006, evidence: Evidence) -> dict[str, LineageResult]:
-    """The result of each lineage, by its IWG code."""
-    return {
-        "HI-E": _erythroid(rules, evidence),
-        "HI-P": _from_counts(evidence, rules.hi_p.analyte, rules.hi_p.baseline_below, _platelets_rose(rules)),
-        "HI-N": _from_counts(evidence, rules.hi_n.analyte, rules.hi_n.baseline_below, _neutrophils_rose(rules)),
-    }
-
 
 Rose = Callable[[Decimal, Decimal], bool]
 """Whether a value has risen enough from a baseline: `rose(baseline, value)`."""
+
+
+def lineages(rules: Iwg2006, evidence: Evidence) -> dict[str, CriterionResult]:
+    """The result of each lineage, by its IWG code."""
+    return {"HI-E": _erythroid(rules, evidence)} | platelets_and_neutrophils(rules, evidence)
+
+
+def platelets_and_neutrophils(rules: Iwg2006, evidence: Evidence) -> dict[str, CriterionResult]:
+    """HI-P and HI-N, which IWG 2018 left as they were."""
+    return {
+        "HI-P": _from_counts(evidence, rules.hi_p.analyte, rules.hi_p.baseline_below, _platelets_rose(rules)),
+        "HI-N": _from_counts(evidence, rules.hi_n.analyte, rules.hi_n.baseline_below, _neutrophils_rose(rules)),
+    }
 
 
 def _haemoglobin_rose(rules: Iwg2006) -> Rose:
@@ -33,11 +44,12 @@ def _haemoglobin_rose(rules: Iwg2006) -> Rose:
 
 
 def _platelets_rose(rules: Iwg2006) -> Rose:
+    """From a low start the relative rule; a start of exactly the limit, which the paper leaves open, is none."""
     rule = rules.hi_p
 
     def rose(baseline: Decimal, value: Decimal) -> bool:
         if baseline < rule.low_start_below:
-            return value > rule.low_start_to_above and _rise_pct_is(value, baseline, rule.low_start_rise_pct_min)
+            return value > rule.low_start_to_above and has_risen_pct(value, baseline, rule.low_start_rise_pct_min)
         return value - baseline >= rule.rise_min
 
     return rose
@@ -46,45 +58,65 @@ def _platelets_rose(rules: Iwg2006) -> Rose:
 def _neutrophils_rose(rules: Iwg2006) -> Rose:
     rule = rules.hi_n
     return lambda baseline, value: (
-        _rise_pct_is(value, baseline, rule.rise_pct_min) and value - baseline > rule.rise_above
+        has_risen_pct(value, baseline, rule.rise_pct_min) and value - baseline > rule.rise_above
     )
 
 
-def _rise_pct_is(value: Decimal, baseline: Decimal, at_least_pct: Decimal) -> bool:
-    """Whether the value lies at least so many per cent above the baseline, without a division."""
-    return (value - baseline) * HUNDRED >= baseline * at_least_pct
-
-
-def _from_counts(evidence: Evidence, analyte: str, baseline_below: Decimal, rose: Rose) -> LineageResult:
+def _from_counts(evidence: Evidence, analyte: str, baseline_below: Decimal, rose: Rose) -> CriterionResult:
     baseline = evidence.baseline(analyte)
     if baseline is None:
-        return LineageResult("not-evaluable", "baseline-missing", _positions(evidence.before(analyte)))
+        return evidence.why_no_baseline(analyte)
     if baseline.mean >= baseline_below:
-        return LineageResult("not-evaluable", "baseline-not-cytopenic", baseline.positions)
-    at_timepoint = evidence.at_timepoint(analyte)
+        return CriterionResult("not-evaluable", "baseline-not-cytopenic", baseline.positions)
+    return judge_rise(evidence, analyte, baseline, rose)
+
+
+def judge_rise(
+    evidence: Evidence, analyte: str, baseline: Baseline, rose: Rose, counts_min: int = 1
+) -> CriterionResult:
+    """Whether the timepoint's count has risen from a baseline, in a run of enough counts that lasts long enough."""
+
+    def is_met(value: Decimal) -> bool:
+        return rose(baseline.mean, value)
+
+    at_timepoint = evidence.at_timepoint(analyte, is_met)
     if at_timepoint is None:
-        return LineageResult("not-evaluable", "count-missing", baseline.positions)
-    for run in evidence.runs(analyte, lambda value: rose(baseline.mean, value)):
+        return evidence.why_no_count(analyte, baseline.positions)
+    disregarded = evidence.influenced(analyte, *_days_of_influence(evidence))
+    for run in evidence.runs(analyte, is_met):
         if at_timepoint in run:
-            positions = baseline.positions + _positions(run)
-            if evidence.is_lasting(run):
-                return LineageResult("confirmed", "rise-lasting", positions)
-            return LineageResult("provisional", "rise-not-yet-lasting", positions)
-    return LineageResult("not-met", "rise-too-small", (*baseline.positions, at_timepoint.position))
+            positions = (*baseline.positions, *positions_of(run), *disregarded)
+            if evidence.is_lasting(run) and len(run) >= counts_min:
+                return CriterionResult("confirmed", "rise-lasting", positions)
+            beside = positions_of(evidence.beside(run, is_met))
+            return CriterionResult("provisional", "rise-not-yet-lasting", (*positions, *beside))
+    return CriterionResult("not-met", "rise-too-small", (*baseline.positions, at_timepoint.position, *disregarded))
 
 
-def _erythroid(rules: Iwg2006, evidence: Evidence) -> LineageResult:
-    """HI-E by counts, or by fewer transfusions; the better of the two, since the criterion says "or"."""
+def _days_of_influence(evidence: Evidence) -> tuple[int, int]:
+    """From the first day of the baseline to the last on which a count can confirm an improvement at the timepoint."""
+    response = evidence.response
+    return response.baseline.earliest_day, evidence.horizon.closes_day + response.confirmation_days
+
+
+def _erythroid(rules: Iwg2006, evidence: Evidence) -> CriterionResult:
+    """HI-E by counts, or by fewer transfusions; the better of the two, since the criterion says "or".
+
+    A baseline that is known and not cytopenic rules out both. Where transfusions left none, the units counted before
+    were given for a haemoglobin that shows the cytopenia.
+    """
     by_counts = _from_counts(evidence, rules.hi_e.analyte, rules.hi_e.baseline_below, _haemoglobin_rose(rules))
     by_transfusions = _fewer_transfusions(rules, evidence)
-    if by_transfusions is None or by_counts.status == "confirmed":
+    if by_transfusions is None or by_counts.ground == "baseline-not-cytopenic":
         return by_counts
-    if by_transfusions.status == "confirmed" or by_counts.status == "not-evaluable":
-        return by_transfusions
-    return by_counts
+    transfusions_decide = by_counts.status == "not-evaluable" or (
+        by_transfusions.status == "confirmed" and by_counts.status != "confirmed"
+    )
+    chosen = by_transfusions if transfusions_decide else by_counts
+    return CriterionResult(chosen.status, chosen.ground, (*by_counts.positions, *by_transfusions.positions))
 
 
-def _fewer_transfusions(rules: Iwg2006, evidence: Evidence) -> LineageResult | None:
+def _fewer_transfusions(rules: Iwg2006, evidence: Evidence) -> CriterionResult | None:
     """HI-E by red-cell units: the 8 weeks up to the timepoint against the 8 weeks before day 0.
 
     Units given at a haemoglobin above the limit, or at one that is not known, do not count. None when too few were
@@ -97,28 +129,32 @@ def _fewer_transfusions(rules: Iwg2006, evidence: Evidence) -> LineageResult | N
         rule.transfusion_period_days,
         rule.transfusion_haemoglobin_max,
     )
-    last_day = min(evidence.horizon.nominal_day, evidence.horizon.known_to_day)
+    last_day = evidence.horizon.last_day
     before = evidence.transfused(component, -period, -1, limit)
-    units_before = sum(transfusion.units for transfusion in before)
-    if units_before < rule.transfusion_reduction_units_min or last_day < period or not evidence.horizon.has_come:
+    if units_of(before) < rule.transfusion_reduction_units_min or last_day < period or not evidence.horizon.has_come:
         return None
     since = evidence.transfused(component, last_day - period + 1, last_day, limit)
-    reduction = units_before - sum(transfusion.units for transfusion in since)
-    positions = tuple(transfusion.position for transfusion in (*before, *since))
-    if reduction >= rule.transfusion_reduction_units_min:
-        return LineageResult("confirmed", "transfusions-reduced", positions)
-    return LineageResult("not-met", "transfusions-not-reduced", positions)
+    positions = positions_of((*before, *since))
+    if units_of(before) - units_of(since) >= rule.transfusion_reduction_units_min:
+        return CriterionResult("confirmed", "transfusions-reduced", positions)
+    return CriterionResult("not-met", "transfusions-not-reduced", positions)
 
 
-def progression(rules: Iwg2006, evidence: Evidence) -> tuple[Finding, ...]:
-    """What shows progression, or relapse after improvement, at the timepoint; nothing means neither."""
+# Progression, and relapse after haematologic improvement.
+
+
+def progression(rules: Iwg2006, evidence: Evidence, earlier: Sequence[Evidence]) -> tuple[Finding, ...]:
+    """What shows progression, or relapse after improvement, at the timepoint; nothing means neither.
+
+    `earlier` is the same evidence at each timepoint before, where an improvement may have been lost again.
+    """
     hi_p, hi_n = rules.hi_p, rules.hi_n
     return (
         *_blasts_increased(rules, evidence),
         *_haemoglobin_fell(rules, evidence),
         *_halved(rules, evidence, hi_p.analyte, hi_p.baseline_below, _platelets_rose(rules)),
         *_halved(rules, evidence, hi_n.analyte, hi_n.baseline_below, _neutrophils_rose(rules)),
-        *_became_transfusion_dependent(rules, evidence),
+        *_became_transfusion_dependent(rules, evidence, earlier),
     )
 
 
@@ -132,23 +168,23 @@ def _blasts_increased(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
         return
     baseline, latest = before[-1], since[-1]
     band = next((b for b in rule.blast_bands if baseline.value < b.baseline_below), None)
-    if band is None:
+    if band is None or latest.value <= band.progression_above:
         return
-    is_beyond = latest.value > band.progression_above
-    if is_beyond and _rise_pct_is(latest.value, baseline.value, rule.blast_increase_pct_min):
+    if has_risen_pct(latest.value, baseline.value, rule.blast_increase_pct_min):
         yield Finding("blasts-increased", (baseline.position, latest.position))
 
 
 def _haemoglobin_fell(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
     rule, analyte = rules.progression, rules.hi_e.analyte
-    baseline, value = evidence.baseline(analyte), evidence.at_timepoint(analyte)
-    if baseline is None or value is None:
-        return
-    best = _best_response(evidence, analyte, rules.hi_e.baseline_below, baseline, value, _haemoglobin_rose(rules))
-    if best is not None and best.value - value.value >= rule.haemoglobin_fall_after_hi_min:
-        yield Finding("haemoglobin-fell-after-improvement", (best.position, value.position))
-    elif baseline.mean - value.value >= rule.haemoglobin_fall_min:
-        yield Finding("haemoglobin-fell", (*baseline.positions, value.position))
+
+    def from_best(best: Decimal, value: Decimal) -> bool:
+        return best - value >= rule.haemoglobin_fall_after_hi_min
+
+    def from_baseline(mean: Decimal, value: Decimal) -> bool:
+        return mean - value >= rule.haemoglobin_fall_min
+
+    best = _best_response(evidence, analyte, rules.hi_e.baseline_below, _haemoglobin_rose(rules))
+    yield from _fallen(evidence, analyte, "haemoglobin-fell", best, from_best, from_baseline)
 
 
 def _halved(
@@ -159,46 +195,84 @@ def _halved(
     The paper measures from the "maximum remission/response". Where there was none, only a fall that makes or worsens a
     cytopenia counts, so that the ordinary swing of a normal count is no progression.
     """
-    baseline, value = evidence.baseline(analyte), evidence.at_timepoint(analyte)
-    if baseline is None or value is None:
+
+    def from_best(best: Decimal, value: Decimal) -> bool:
+        return has_fallen_pct(value, best, rules.progression.decrement_pct_min)
+
+    def from_baseline(mean: Decimal, value: Decimal) -> bool:
+        return value < cytopenic_below and from_best(mean, value)
+
+    best = _best_response(evidence, analyte, cytopenic_below, rose)
+    yield from _fallen(evidence, analyte, f"{analyte.lower()}-halved", best, from_best, from_baseline)
+
+
+Fell = Callable[[Decimal, Decimal], bool]
+"""Whether a value has fallen enough from a reference: `fell(reference, value)`."""
+
+
+def _fallen(
+    evidence: Evidence, analyte: str, code: str, best: Best | None, from_best: Fell, from_baseline: Fell
+) -> Iterator[Finding]:
+    """The timepoint's count, if it has fallen; also one that has fallen in spite of a transfusion."""
+    baseline = evidence.baseline(analyte)
+    if baseline is None:
         return
 
-    def is_halved(reference: Decimal) -> bool:
-        return (reference - value.value) * HUNDRED >= reference * rules.progression.decrement_pct_min
+    def fell_from_best(value: Decimal) -> bool:
+        return best is not None and from_best(best.value, value)
 
-    best = _best_response(evidence, analyte, cytopenic_below, baseline, value, rose)
-    if best is not None and is_halved(best.value):
-        yield Finding(f"{analyte.lower()}-halved-after-improvement", (best.position, value.position))
-    elif value.value < cytopenic_below and is_halved(baseline.mean):
-        yield Finding(f"{analyte.lower()}-halved", (*baseline.positions, value.position))
+    def stands(value: Decimal) -> bool:
+        return not fell_from_best(value) and not from_baseline(baseline.mean, value)
+
+    count = evidence.at_timepoint(analyte, stands)
+    if count is None or stands(count.value):
+        return
+    if best is not None and fell_from_best(count.value):
+        yield Finding(f"{code}-after-improvement", (*best.positions, count.position))
+    else:
+        yield Finding(code, (*baseline.positions, count.position))
 
 
-def _best_response(
-    evidence: Evidence, analyte: str, cytopenic_below: Decimal, baseline: Baseline, at: Count, rose: Rose
-) -> Count | None:
-    """The highest count, not after the timepoint's, of an improvement that lasted; None when there was none."""
-    if baseline.mean >= cytopenic_below:
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The highest value of an improvement, and the positions of the baseline and the run that make it one."""
+
+    value: Decimal
+    positions: tuple[int, ...]
+
+
+def _best_response(evidence: Evidence, analyte: str, cytopenic_below: Decimal, rose: Rose) -> Best | None:
+    """The highest count up to the timepoint, of an improvement that lasted; None when there was none."""
+    baseline = evidence.baseline(analyte)
+    if baseline is None or baseline.mean >= cytopenic_below:
         return None
     lasting = (
-        count
+        Best(count.value, (*baseline.positions, *positions_of(run)))
         for run in evidence.runs(analyte, lambda value: rose(baseline.mean, value))
         if evidence.is_lasting(run)
         for count in run
-        if count.collected_on <= at.collected_on
+        if evidence.day(count.collected_on) <= evidence.horizon.closes_day
     )
-    return max(lasting, key=lambda count: count.value, default=None)
+    return max(lasting, key=lambda best: best.value, default=None)
 
 
-def _became_transfusion_dependent(rules: Iwg2006, evidence: Evidence) -> Iterator[Finding]:
-    """Red-cell units in the 8 weeks up to the timepoint make a dependence; those before day 0 did not."""
+def _became_transfusion_dependent(rules: Iwg2006, evidence: Evidence, earlier: Sequence[Evidence]) -> Iterator[Finding]:
+    """Red-cell units in the 8 weeks up to the timepoint make a dependence.
+
+    It is new where those before day 0 did not, or where they had become fewer by an earlier timepoint.
+    """
     component, period = rules.hi_e.transfusion_component, rules.hi_e.transfusion_period_days
     dependence = rules.progression.transfusion_dependence_units_min
-    last_day = min(evidence.horizon.nominal_day, evidence.horizon.known_to_day)
+    last_day = evidence.horizon.last_day
     before = evidence.transfused(component, -period, -1)
     since = evidence.transfused(component, max(1, last_day - period + 1), last_day)
-    if sum(t.units for t in before) < dependence <= sum(t.units for t in since):
-        yield Finding("transfusion-dependence", tuple(t.position for t in (*before, *since)))
-
-
-def _positions(counts: Iterable[Count]) -> tuple[int, ...]:
-    return tuple(count.position for count in counts)
+    if units_of(since) < dependence:
+        return
+    if units_of(before) < dependence:
+        yield Finding("transfusion-dependence", positions_of((*before, *since)))
+        return
+    for then in earlier:
+        improved = _fewer_transfusions(rules, then)
+        if improved is not None and improved.status == "confirmed":
+            yield Finding("transfusion-dependence-after-improvement", (*improved.positions, *positions_of(since)))
+            return

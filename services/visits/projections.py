@@ -5,7 +5,7 @@ The schedule of a subject is not stored. It is derived from these rows, the prot
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -15,10 +15,15 @@ from sqlmodel import Field, SQLModel
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectRandomized, SubjectScreened, SubjectWithdrawn
 from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
     AdverseEventReported,
     CiclosporinDosed,
     InfusionSafetyChecked,
     ProductInfused,
+    ProtocolDeviationGraded,
+    ProtocolDeviationRecorded,
+    SafetyReportSubmitted,
     SecondDoseEligible,
     SecondDoseIneligible,
     SubjectEvaluated,
@@ -90,10 +95,47 @@ class Collected(ReadModel, table=True):
     stands: bool
 
 
+class SafetyReport(ReadModel, table=True):
+    """A reporting clock of an adverse event: what started it, by when the report is due, and when the clock ended."""
+
+    __tablename__ = "safety_report"
+
+    started_by: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    report: str = Field(primary_key=True)
+    subject: str = Field(index=True)
+    site: str
+    adverse_event: int = Field(sa_type=BigInteger)
+    aware_at: datetime = Field(sa_type=DateTime(timezone=True))
+    due_by: datetime | None = _instant()
+    due_on: date | None = None
+    ended_at: datetime | None = _instant()
+
+
+class Deviation(ReadModel, table=True):
+    """A departure from the protocol, as grave as it was last judged; `fact` is what departs, if a rule found it."""
+
+    __tablename__ = "deviation"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    site: str = Field(index=True)
+    kind: str
+    code: str
+    grade: str
+    item: str | None = None
+    fact: int | None = Field(default=None, sa_type=BigInteger)
+    occurred_at: datetime = Field(sa_type=DateTime(timezone=True))
+    reason: str | None = None
+    regraded_by: int | None = Field(default=None, sa_type=BigInteger)
+    regrading_reason: str | None = None
+
+
 def apply(rows: Rows, recorded: Recorded) -> None:
     """Change the rows that an event is about."""
     _apply_standing(rows, recorded)
     _apply_performed(rows, recorded)
+    _apply_safety(rows, recorded)
+    _apply_deviations(rows, recorded)
     match recorded.event:
         case LabReportRecorded(subject=subject, results=results):
             for result in results:
@@ -120,8 +162,13 @@ def _apply_standing(rows: Rows, recorded: Recorded) -> None:
             rows.change(Subject, subject, withdrawn_from_treatment_at=at)
         case SubjectWithdrawn(subject=subject):
             rows.change(Subject, subject, withdrawn_from_study_at=at)
-        case AdverseEventReported(subject=subject, fatal=True):
-            rows.change(Subject, subject, died_at=at)
+        case AdverseEventReported(subject=subject, fatal=True) | AdverseEventFollowedUp(subject=subject, fatal=True):
+            rows.first(Subject, subject, died_at=at)
+        case (
+            AdverseEventFollowedUp(subject=subject, death_retracted=True)
+            | AdverseEventNullified(subject=subject, death_retracted=True)
+        ):
+            rows.change(Subject, subject, died_at=None)
         case SecondDoseEligible(subject=subject):
             rows.change(Subject, subject, may_have_second_dose=True, second_dose_decided_at=at)
         case SecondDoseIneligible(subject=subject):
@@ -146,6 +193,55 @@ def _apply_performed(rows: Rows, recorded: Recorded) -> None:
             put(subject, Kind.EVALUATION, timepoint)
 
 
+def _apply_safety(rows: Rows, recorded: Recorded) -> None:
+    match recorded.event:
+        case AdverseEventReported() as event:
+            _start_clocks(rows, event, recorded.position, recorded.position)
+        case AdverseEventFollowedUp() as event:
+            _start_clocks(rows, event, recorded.position, event.adverse_event)
+        case AdverseEventNullified(clocks=clocks) | SafetyReportSubmitted(clocks=clocks):
+            for clock in clocks:
+                rows.change(SafetyReport, clock.started_by, clock.report, ended_at=recorded.occurred_at)
+
+
+def _start_clocks(
+    rows: Rows, event: AdverseEventReported | AdverseEventFollowedUp, position: int, adverse_event: int
+) -> None:
+    due: tuple[tuple[str, datetime | None, date | None], ...] = (
+        ("sponsor", event.sponsor_by, None),
+        ("authority", None, event.authority_on),
+        ("authority-follow-up", None, event.follow_up_on),
+    )
+    for report, due_by, due_on in due:
+        if due_by is not None or due_on is not None:
+            rows.put(
+                SafetyReport,
+                started_by=position,
+                report=report,
+                subject=event.subject,
+                site=event.site,
+                adverse_event=adverse_event,
+                aware_at=event.aware_at,
+                due_by=due_by,
+                due_on=due_on,
+            )
+
+
+def _apply_deviations(rows: Rows, recorded: Recorded) -> None:
+    match recorded.event:
+        case ProtocolDeviationRecorded() as deviation:
+            rows.put(
+                Deviation,
+                position=recorded.position,
+                occurred_at=recorded.occurred_at,
+                reason=recorded.document["reason"],
+                **dict(deviation),
+            )
+        case ProtocolDeviationGraded(deviation=position, grade=grade):
+            reason = recorded.document["reason"]
+            rows.change(Deviation, position, grade=grade, regraded_by=recorded.position, regrading_reason=reason)
+
+
 PROJECTION = Projection(
     name="visits",
     metadata=ReadModel.metadata,
@@ -158,6 +254,11 @@ PROJECTION = Projection(
         CiclosporinDosed,
         SymptomsScored,
         AdverseEventReported,
+        AdverseEventFollowedUp,
+        AdverseEventNullified,
+        SafetyReportSubmitted,
+        ProtocolDeviationRecorded,
+        ProtocolDeviationGraded,
         SubjectEvaluated,
         SecondDoseEligible,
         SecondDoseIneligible,

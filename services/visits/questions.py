@@ -9,14 +9,13 @@ from functools import reduce
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from services.visits import second_dose
 from services.visits.answers import DueItem, DueList
 from services.visits.calendar import Calendar
 from services.visits.projections import Collected, Performed
 from services.visits.projections import Subject as SubjectRow
 from services.visits.subject import Subject, evolve, subject_query
 from shared.call import LOG_POSITION, Call
-from shared.events import decode
+from shared.events import Event, decode
 from shared.problems import NOT_RANDOMIZED, NOT_YET_PROJECTED, UNKNOWN_SUBJECT
 from shared.protocol import Protocol
 
@@ -86,12 +85,12 @@ async def _calendars(session: AsyncSession, protocol: Protocol, ids: Sequence[st
     ]
 
 
-async def subject_in_log(call: Call, subject: str) -> Subject:
-    """What the log knows of a subject that bears on the second dose, at least as new as the caller asked for.
+async def subject_in_log(call: Call, subject: str, *needs: type[Event]) -> Subject:
+    """What the log knows of a subject by some kinds of events, at least as new as the caller asked for.
 
     Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
     """
-    read = await call.runtime.log.read(subject_query(subject, *second_dose.NEEDS))
+    read = await call.runtime.log.read(subject_query(subject, *needs))
     if read.head < (call.at_least or 0):
         raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=read.head)
     call.response.headers[LOG_POSITION] = str(read.head)

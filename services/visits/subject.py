@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TypeVar
 
 from services.labs.events import LabReportRecorded, LabResult
@@ -13,10 +14,11 @@ from services.randomization.events import (
     SubjectRandomized,
     SubjectScreened,
     SubjectWithdrawn,
+    WrongTreatmentGiven,
 )
 from services.visits.commands import AboutSubject
 from services.visits.events import (
-    AdverseEventReported,
+    CiclosporinDoseAdvised,
     CiclosporinDosed,
     EvaluationInputsChanged,
     InfusionSafetyChecked,
@@ -27,17 +29,21 @@ from services.visits.events import (
     SymptomsScored,
     TransfusionGiven,
 )
+from services.visits.safety_case import Cases, died_of, evolve_cases
 from services.visits.schedule import anchor_on
-from shared.chronology import require_since_start
+from shared.chronology import OUT_OF_ORDER, require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
-from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, refusal
+from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Anchor, Protocol
 from shared.protocol.language import site_of
 
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
+
+OF_A_SUBJECT = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONFLICT)
+"""What any record of this service may be refused with."""
 
 FIRST, SECOND = 1, 2
 """Dose numbers."""
@@ -47,6 +53,15 @@ FIRST, SECOND = 1, 2
 class Happened:
     """When something happened to the subject, and where in the log it stands."""
 
+    at: datetime
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DailyDose:
+    """A daily dose of ciclosporin, from when it holds, and where in the log it stands. mg/kg/day; 0 is none."""
+
+    mg_per_kg_per_day: Decimal
     at: datetime
     position: int
 
@@ -67,7 +82,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What has happened to one subject, as far as a rule has asked for it."""
+    """What has happened to one subject, as far as a rule has asked for it.
+
+    `received` are other arms whose treatment the subject is on record as having been given in error.
+    """
 
     site: str = ""
     birth_year: int = 0
@@ -75,20 +93,31 @@ class Subject:
     randomized_at: datetime | None = None
     screening: tuple[EligibilityAssessed, Happened] | None = None
     left: Mapping[str, int] = field(default_factory=dict)
-    died: int | None = None
+    received: frozenset[str] = frozenset()
     infusions: Mapping[int, Happened] = field(default_factory=dict)
     looks: frozenset[str] = frozenset()
-    ciclosporin_began_at: datetime | None = None
+    ciclosporin: tuple[DailyDose, ...] = ()
+    ciclosporin_advice: Mapping[str, CiclosporinDoseAdvised] = field(default_factory=dict)
     may_have_second_dose: bool | None = None
     symptoms: Mapping[int, SymptomsScored] = field(default_factory=dict)
     transfusions: tuple[tuple[TransfusionGiven, Happened], ...] = ()
-    adverse_events: tuple[tuple[AdverseEventReported, Happened], ...] = ()
+    adverse_events: Cases = field(default_factory=dict)
     results: Mapping[str, tuple[LabResult, int]] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
 
     @property
     def known(self) -> bool:
         return bool(self.site)
+
+    @property
+    def ciclosporin_began_at(self) -> datetime | None:
+        """When the first dose was given."""
+        return next((dose.at for dose in self.ciclosporin if dose.mg_per_kg_per_day), None)
+
+    @property
+    def died(self) -> int | None:
+        """Where the subject's death stands in the log."""
+        return died_of(self.adverse_events)
 
 
 STANDING: tuple[type[Event], ...] = (SubjectScreened, SubjectRandomized, SubjectWithdrawn)
@@ -141,7 +170,11 @@ def require_randomized(subject: Subject) -> str:
 
 
 def require_followed(subject: Subject) -> str:
-    """The arm of a subject that has not left the study."""
+    """The arm of a subject that has not left the study.
+
+    To be lost to follow-up bars nothing: nobody has refused anything, what is recorded was observed, and an observation
+    is evidence of a contact. Whether the loss is taken back is the site's to say (ICH E9(R1): lost is not withdrawn).
+    """
     arm = require_randomized(subject)
     if "study" in subject.left:
         raise WITHDRAWN()
@@ -149,9 +182,12 @@ def require_followed(subject: Subject) -> str:
 
 
 def require_treated_by(protocol: Protocol, subject: Subject, treatment: str) -> None:
-    """Raise unless the subject is to be given the treatment."""
+    """Raise unless the subject is to be given the treatment, or is on record as having been given it in error.
+
+    What was given in error is recorded like any other dose; that it was an error stands in the randomization's record.
+    """
     arm = require_followed(subject)
-    if protocol.arm(arm).treatment != treatment:
+    if treatment not in {protocol.arm(code).treatment for code in (arm, *subject.received)}:
         raise OTHER_TREATMENT(arm=arm)
     if "treatment" in subject.left:
         raise WITHDRAWN("The subject has withdrawn from the treatment.")
@@ -188,6 +224,8 @@ def _standing(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, arm=arm, randomized_at=recorded.occurred_at)
         case SubjectWithdrawn(scope=scope):
             return replace(subject, left={**subject.left, scope: recorded.position})
+        case WrongTreatmentGiven(received=received):
+            return replace(subject, received=subject.received | {received})
         case _:
             return subject
 
@@ -199,9 +237,12 @@ def _treatment(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, infusions={**subject.infusions, number: given})
         case InfusionSafetyChecked(look=look):
             return replace(subject, looks=subject.looks | {look})
-        case CiclosporinDosed():
-            began_at = min(recorded.occurred_at, subject.ciclosporin_began_at or recorded.occurred_at)
-            return replace(subject, ciclosporin_began_at=began_at)
+        case CiclosporinDosed(mg_per_kg_per_day=dose):
+            daily = DailyDose(dose, recorded.occurred_at, recorded.position)
+            by_time = sorted((*subject.ciclosporin, daily), key=lambda each: (each.at, each.position))
+            return replace(subject, ciclosporin=tuple(by_time))
+        case CiclosporinDoseAdvised(result=key) as advised:
+            return replace(subject, ciclosporin_advice={**subject.ciclosporin_advice, key: advised})
         case SecondDoseEligible():
             return replace(subject, may_have_second_dose=True)
         case SecondDoseIneligible():
@@ -217,14 +258,11 @@ def _observation(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, symptoms={**subject.symptoms, week: scored})
         case TransfusionGiven() as given:
             return replace(subject, transfusions=(*subject.transfusions, (given, happened)))
-        case AdverseEventReported(fatal=fatal) as reported:
-            died = recorded.position if fatal else subject.died
-            return replace(subject, died=died, adverse_events=(*subject.adverse_events, (reported, happened)))
         case LabReportRecorded(results=results):
             current = {result.key: (result, recorded.position) for result in results if result.current}
             return replace(subject, results={**subject.results, **current})
         case _:
-            return subject
+            return replace(subject, adverse_events=evolve_cases(subject.adverse_events, recorded))
 
 
 def _response(subject: Subject, recorded: Recorded) -> Subject:

@@ -1,6 +1,7 @@
 """The protocol as data, and the trial's published language: what a subject, an arm, a measurement is."""
 
 from shared.protocol.criteria import Criterion, Fact
+from shared.protocol.deviations import DeviationGrade, Deviations
 from shared.protocol.document import DocumentFault, ProtocolDocumentError, load_protocol, parse_protocol
 from shared.protocol.language import (
     AnalyteCode,
@@ -14,7 +15,7 @@ from shared.protocol.language import (
     site_of,
 )
 from shared.protocol.model import Arm, Csa, Dose, Protocol, Safety, SecondDose
-from shared.protocol.response import Iwg2006, Response
+from shared.protocol.response import Iwg2006, Iwg2018, Response
 from shared.protocol.schedule import Activity, Anchor, Schedule, Window
 
 __all__ = [
@@ -26,10 +27,13 @@ __all__ = [
     "Code",
     "Criterion",
     "Csa",
+    "DeviationGrade",
+    "Deviations",
     "DocumentFault",
     "Dose",
     "Fact",
     "Iwg2006",
+    "Iwg2018",
     "Measurement",
     "Percentage",
     "PositiveMeasurement",

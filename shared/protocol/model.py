@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Criterion, Fact, Part, failed
+from shared.protocol.deviations import Deviations
 from shared.protocol.faults import BrokenRule, require_none
 from shared.protocol.language import AnalyteCode, ArmCode, Code, SiteId
 from shared.protocol.response import Response
@@ -110,6 +111,8 @@ class Csa(Part):
     mg_per_kg_per_day: Decimal = Field(gt=0)
     doses_per_day: int = Field(ge=1)
     duration_months: int = Field(ge=1)
+    creatinine_analyte: AnalyteCode
+    trough_analyte: AnalyteCode
     trough_low_ng_per_mL: Decimal  # noqa: N815
     trough_high_ng_per_mL: Decimal  # noqa: N815
     creatinine_alert_rise_pct: Decimal
@@ -200,6 +203,7 @@ class Protocol(Part):
     second_dose: SecondDose | None = None
     response: Response
     safety: Safety
+    deviations: Deviations
 
     @model_validator(mode="after")
     def _parts_hang_together(self) -> Protocol:

@@ -115,6 +115,7 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     await trail(staff, subject, "second-dose-ineligible")
     death = {"term": "Sepsis", "grade": 5, "serious": True, "seriousness_criteria": ["death"], "related": False}
     await post(staff, f"{path}/adverse-events", death | {"aware_at": ago(1)})
+    await every_word_on_safety(staff, subject)
 
     subject = await randomized(staff, site, "CSA")
     path = f"/visits/subjects/{subject}"
@@ -137,6 +138,29 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
 
     failed = await screen_failed(staff, site)
     await post(staff, f"/randomization/subjects/{failed}/rescreening", {})
+
+
+ADVERSE_EVENT: dict[str, Any] = {
+    "term": "Pneumonia",
+    "grade": 3,
+    "serious": True,
+    "seriousness_criteria": ["hospitalisation"],
+    "related": True,
+}
+
+
+async def every_word_on_safety(client: httpx.AsyncClient, subject: str) -> None:
+    """An adverse event that is reported late, followed up and void; a deviation that is noted and graded anew."""
+    path, why = f"/visits/subjects/{subject}", {"reason": "found by the monitor"}
+    number = (await post(client, f"{path}/adverse-events", ADVERSE_EVENT | {"aware_at": ago(3)}))["position"]
+    await post(client, f"{path}/adverse-events/{number}/reports", {"report": "sponsor"})
+    recovering = {"aware_at": ago(1), "outcome": "recovering"}
+    await post(client, f"{path}/adverse-events/{number}/follow-ups", recovering)
+    await post(client, f"{path}/adverse-events/{number}/nullification", why)
+    await trail(client, subject, "protocol-deviation-recorded")
+    noted = why | {"kind": "other", "code": "diary-lost", "grade": "minor"}
+    deviation = (await post(client, f"{path}/deviations", noted))["position"]
+    await post(client, f"{path}/deviations/{deviation}/grade", why | {"grade": "important"})
 
 
 async def closed_and_opened_again(admin: httpx.AsyncClient, site: str) -> None:

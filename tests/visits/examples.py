@@ -10,16 +10,16 @@ from typing import Any
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
-from services.visits import domain, evaluation
+from services.visits import adverse_events, ciclosporin, domain, evaluation
 from services.visits.commands import (
     CheckInfusionSafety,
     DoseCiclosporin,
     InfuseProduct,
     Lot,
     RecordTransfusion,
-    ReportAdverseEvent,
     ScoreSymptoms,
 )
+from services.visits.commands_safety import ReportAdverseEvent
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
@@ -43,10 +43,10 @@ S = "01-001"
 PROTOCOL = load_protocol()
 INFUSION = domain.infusion(PROTOCOL)
 INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
-CICLOSPORIN = domain.ciclosporin(PROTOCOL)
+CICLOSPORIN = ciclosporin.dosing(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
 TRANSFUSION = domain.transfusion(PROTOCOL)
-ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
+ADVERSE_EVENTS = adverse_events.adverse_events(PROTOCOL)
 EVALUATION = evaluation.evaluation(PROTOCOL)
 
 DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")
@@ -107,6 +107,7 @@ def infused(dose_number: int = 1, cells_per_kg: int = 1_000_000, volume_mL: str 
         site="01",
         dose_number=dose_number,
         weight_kg=Decimal(60),
+        weighed_on=None,
         volume_mL=Decimal(volume_mL),
         product=Product(**CERTIFICATE),
         cells=Decimal(60 * cells_per_kg),
@@ -223,6 +224,10 @@ RESPONSE = (
 """Haemoglobin at least 15 g/L above the baseline for 61 days."""
 
 
+NO_REMISSIONS: dict[str, LineageStatus] = {"CR": "not-evaluable", "PR": "not-evaluable", "mCR": "not-evaluable"}
+"""Of a subject without a marrow before treatment."""
+
+
 def evaluated(
     timepoint: str = "M3",
     hi_e: LineageStatus = "confirmed",
@@ -233,6 +238,7 @@ def evaluated(
     final: bool = False,
 ) -> SubjectEvaluated:
     lineages: Mapping[str, LineageStatus] = {"HI-E": hi_e, "HI-P": "not-evaluable", "HI-N": "not-evaluable"}
+    no_marrow = dict.fromkeys(NO_REMISSIONS, "baseline-marrow-missing")
     ground = {"confirmed": "rise-lasting", "provisional": "rise-not-yet-lasting", "not-met": "rise-too-small"}
     return SubjectEvaluated(
         subject=S,
@@ -244,12 +250,14 @@ def evaluated(
             "HI-E": ground.get(hi_e, "count-missing"),
             "HI-P": "baseline-not-cytopenic",
             "HI-N": "baseline-not-cytopenic",
-        },
+        }
+        | no_marrow,
         progression=progression,
         findings=("blasts-increased",) if progression else (),
         response=response,
         inputs=inputs,
         final=final,
+        remissions=NO_REMISSIONS,
     )
 
 

@@ -27,7 +27,7 @@ RANGES = {
     "CellsPerMl": (CellsPerMl, "1", "10000000000"),
     "ViabilityPct": (ViabilityPct, "1", "100"),
     "EndotoxinEuPerKg": (EndotoxinEuPerKg, "0", "1000"),
-    "MgPerKgPerDay": (MgPerKgPerDay, "0.000000000001", "50"),
+    "MgPerKgPerDay": (MgPerKgPerDay, "0", "50"),
     "HaemoglobinGPerL": (HaemoglobinGPerL, "20", "250"),
 }
 each_measurement = pytest.mark.parametrize("name", RANGES)

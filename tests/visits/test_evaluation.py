@@ -6,17 +6,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given as given_examples
+from hypothesis import settings
+from hypothesis import strategies as st
 
 from services.visits import evaluation
 from services.visits.commands import EvaluateSubject, ReviewEvaluations
 from services.visits.events import EvaluationInputsChanged, SubjectEvaluated
+from shared.events import Event
 from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
 from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, Scenario, given
+from tests.visits.courses import BY_2018
 from tests.visits.examples import (
     BASELINE,
     MSC,
+    NO_REMISSIONS,
     RESPONSE,
     SCREENED_WITH_FINDINGS,
     History,
@@ -111,7 +117,32 @@ def test_a_second_evaluation_of_a_timepoint_needs_a_reason() -> None:
 def test_a_transfusion_washes_out_the_haemoglobin_after_it() -> None:
     history = happened(*TREATED, At(transfused(), 85))
     event = only(given(*history), evaluate())
-    assert (event.lineages["HI-E"], event.grounds["HI-E"]) == ("not-evaluable", "count-missing")
+    assert (event.lineages["HI-E"], event.grounds["HI-E"]) == ("not-evaluable", "count-transfused")
+    assert event.inputs == (3, 4, 8, 9)  # the baseline, the count of month 3, and the transfusion that influences it
+
+
+@settings(max_examples=20)
+@given_examples(st.permutations((*BASELINE, infused(), At(transfused(), 40), *RESPONSE)))
+def test_the_order_in_which_results_arrive_does_not_matter(arrivals: list[Event | At]) -> None:
+    event = only(given(*SCREENED_WITH_FINDINGS, *arrivals), evaluate())
+    in_order = only(given(*SCREENED_WITH_FINDINGS, *BASELINE, infused(), At(transfused(), 40), *RESPONSE), evaluate())
+    assert (event.lineages, event.grounds, event.findings) == (in_order.lineages, in_order.grounds, in_order.findings)
+    assert len(event.inputs) == len(in_order.inputs)
+
+
+def test_the_protocol_chooses_the_rule_set() -> None:
+    by_2018 = evaluation.evaluation(BY_2018)
+    assert only(given(*TREATED), evaluate()).rule_set == "IWG-2006"
+    (event,) = given(*TREATED).when(by_2018, evaluate()).events
+    assert isinstance(event, SubjectEvaluated)
+    assert (event.rule_set, event.lineages["HI-E"]) == ("IWG-2018", "confirmed")
+
+
+def test_a_remission_is_evaluated_where_there_were_blasts_to_clear() -> None:
+    marrows = (collected(-5, counted(8, BLAST_BM="8")), collected(91, counted(9, BLAST_BM="4")))
+    event = only(given(*MSC, *BASELINE, marrows[0], infused(), *RESPONSE, marrows[1]), evaluate())
+    assert event.remissions == {"CR": "not-met", "PR": "not-met", "mCR": "provisional"}
+    assert (event.grounds["CR"], event.grounds["mCR"]) == ("blood-criterion-not-met", "remission-not-yet-lasting")
 
 
 @pytest.mark.parametrize("status", ["P", "X", "D", "W"])
@@ -174,6 +205,7 @@ class TestReview:
             progression=False,
             response=response,
             outcome_changed=hi_e != "confirmed",
+            remissions=NO_REMISSIONS,
         )
 
     def corrected(self, haemoglobin_g_L: str) -> At:  # noqa: N803
@@ -193,7 +225,7 @@ class TestReview:
         given(*history, noted).when(REVIEW, self.COMMAND).records()
 
     def test_a_correction_that_turns_the_outcome_is_noted_with_the_new_one(self) -> None:
-        turned = self.changed(inputs=(3, 4, 8), hi_e="provisional", response="SD")
+        turned = self.changed(inputs=(3, 4, 8, 10), hi_e="provisional", response="SD")
         given(*self.EVALUATED, self.corrected("90")).when(REVIEW, self.COMMAND).records(turned)
 
     def test_a_correction_of_the_correction_is_noted_again(self) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from services.cli_protocol import protocol
 from shared.identity import Role
 from shared.keys import Keys
 from shared.settings import Settings, settings_from_environment
@@ -24,6 +25,7 @@ from shared.tokens import issue
 ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(help="Marrow: the backend of one running clinical trial.", no_args_is_help=True, add_completion=False)
+app.add_typer(protocol, name="protocol", no_args_is_help=True)
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the embedded store and the local keys.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]

@@ -2,7 +2,7 @@
 
 from shared.protocol.criteria import Criterion, Fact
 from shared.protocol.deviations import DeviationGrade, Deviations
-from shared.protocol.document import ProtocolDocumentError, load_protocol, parse_protocol
+from shared.protocol.document import DocumentFault, ProtocolDocumentError, load_protocol, parse_protocol
 from shared.protocol.language import (
     AnalyteCode,
     ArmCode,
@@ -29,6 +29,7 @@ __all__ = [
     "Csa",
     "DeviationGrade",
     "Deviations",
+    "DocumentFault",
     "Dose",
     "Fact",
     "Iwg2006",

@@ -7,7 +7,8 @@ from services.randomization.events import SubjectWithdrawn
 from services.visits import ciclosporin
 from services.visits.commands import AdviseOnCiclosporin, ConcludeSecondDose, ReviewEvaluations
 from services.visits.commands_safety import RaiseDeviations
-from services.visits.deviations import RULES, deviations_of
+from services.visits.deviation_rules import RULES
+from services.visits.deviations import deviations_of
 from services.visits.evaluation import evaluation_review
 from services.visits.events import (
     AdverseEventFollowedUp,

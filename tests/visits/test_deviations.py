@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from services.visits.events import (
     DeviationKind,
     EvaluationInputsChanged,
     InfusionSafetyChecked,
+    ItemMissed,
     ProtocolDeviationGraded,
     ProtocolDeviationRecorded,
     SafetyReportSubmitted,
@@ -98,9 +100,35 @@ class TestTreatment:
     def test_a_dose_outside_the_tolerance_is_important(self) -> None:
         assert raised(given(*MSC, infused(cells_per_kg=800_000))) == [deviation("dose-outside-tolerance", 3)]
 
+    @pytest.mark.parametrize(("age_days", "found"), [(0, False), (7, False), (8, True), (None, False)])
+    def test_a_weight_may_be_a_week_old_and_of_an_unknown_day(self, age_days: int | None, found: bool) -> None:
+        weighed_on = None if age_days is None else (DAY_0 - timedelta(days=age_days)).date()
+        dose = infused().model_copy(update={"weighed_on": weighed_on})
+        expected = [deviation("weight-too-old", 3, grade="minor")] if found else []
+        assert raised(given(*MSC, dose)) == expected
+
     def test_the_treatment_of_another_arm_is_important(self) -> None:
         wrong = WrongTreatmentGiven(subject=S, site="01", arm="MSC", received="CSA", counted_in_balance=True)
         assert raised(given(*MSC, wrong)) == [deviation("wrong-treatment-given", 3)]
+
+
+class TestMissedItems:
+    @pytest.mark.parametrize(
+        ("item", "code", "grade"), [("C2", "item-missed", "minor"), ("E3", "evaluation-missed", "important")]
+    )
+    def test_a_missed_evaluation_is_more_than_a_missed_visit(self, item: str, code: str, grade: Any) -> None:
+        day = DAY_0.date()
+        missed = ItemMissed(
+            subject=S,
+            site="01",
+            code=item,
+            activity="blood-count",
+            nominal_on=day,
+            opens_on=day,
+            closes_on=day,
+            protocol_version="1.0",
+        )
+        assert raised(given(*MSC, missed)) == [deviation(code, 3, "assessment", grade, item=item)]
 
 
 class TestSecondDose:

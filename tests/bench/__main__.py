@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tests.bench import append, memory, randomizations, rebuild, results, verification
+from tests.bench import append, memory, randomizations, rebuild, results, verification, year
 from tests.bench.ground import ground
 from tests.bench.report import machine
 from tests.bench.rounds import Scale
@@ -18,6 +18,7 @@ BENCHES = {
     "randomizations": randomizations.run,
     "verification": verification.run,
     "rebuild": rebuild.run,
+    "year": year.run,
     "memory": memory.run,
 }
 

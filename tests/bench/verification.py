@@ -27,9 +27,10 @@ from services.randomization.scheme import Schemes, Secret, listed
 from services.randomization.subject import Subject
 from services.randomization.verifier import verify_allocation
 from shared.events import Event, Recorded
+from shared.eventstore.record import format_instant
 from shared.protocol import load_protocol
 from tests.bench.ground import Ground
-from tests.bench.history import AT, BY, OCCURRED_AT
+from tests.bench.history import AT, BY
 from tests.bench.report import Table, number, runs
 from tests.bench.rounds import Scale
 from tests.randomization.examples import SECRET, randomized, revealed, sealed, sealed_as
@@ -117,8 +118,8 @@ def _line(position: int, event: Event) -> bytes:
         {
             "by": BY,
             "data": event.model_dump(mode="json"),
-            "occurred_at": OCCURRED_AT,
-            "recorded_at": OCCURRED_AT,
+            "occurred_at": format_instant(AT),
+            "recorded_at": format_instant(AT),
             "tags": event.tags(),
             "type": event.name,
             "version": event.version,

@@ -33,6 +33,7 @@ from tests.scenario import given
 
 RANDOM = re.compile(
     r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)"  # an instant
+    r"|\d{8}T\d{6}Z"  # an instant in iCalendar
     r"|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}"  # an identifier
     r"|[0-9a-f]{32,}"  # an identifier or a hash
     r"|(v1\.)?[A-Za-z0-9+/]{40,}={0,2}"  # a hash, a signature or a seal

@@ -80,25 +80,30 @@ async def process_message(request: Request, call: LabSystem) -> Response:
 
 
 @router.post(
-    "/fhir/{resource_type}",
-    name="createResource",
+    "/fhir/Observation",
+    name="createObservation",
     response_class=Response,
     openapi_extra=_BODY,
-    responses=_RECEIVED | _NOT_FOUND,
+    responses=_RECEIVED,
 )
-async def create_resource(
-    resource_type: Annotated[str, InPath(pattern=r"^[A-Za-z0-9]{1,64}$")],
-    request: Request,
-    call: LabSystem,
-    if_none_exist: IfNoneExist = None,
-) -> Response:
-    """Record an Observation, a DiagnosticReport with the Observations that it contains, or a Bundle.
+async def create_observation(request: Request, call: LabSystem, if_none_exist: IfNoneExist = None) -> Response:
+    """Record an Observation: its own value, or those of its components.
 
     With If-None-Exist (an identifier of the resource itself), results that stand already are left as they are: 200.
     """
-    if resource_type not in RESOURCES:
-        raise problems.NOT_FOUND(f"Only {', '.join(RESOURCES)} are created here.")
-    return await _receive(request, call, resource_type, if_none_exist)
+    return await _receive(request, call, "Observation", if_none_exist)
+
+
+@router.post(
+    "/fhir/DiagnosticReport",
+    name="createDiagnosticReport",
+    response_class=Response,
+    openapi_extra=_BODY,
+    responses=_RECEIVED,
+)
+async def create_diagnostic_report(request: Request, call: LabSystem, if_none_exist: IfNoneExist = None) -> Response:
+    """Record a DiagnosticReport with the Observations that it contains."""
+    return await _receive(request, call, "DiagnosticReport", if_none_exist)
 
 
 @router.get(
@@ -190,6 +195,25 @@ async def read_diagnostic_report(
         raise problems.NOT_FOUND("There is no such DiagnosticReport.")
     resource = diagnostic_report(report, position, call.runtime.settings.subject_system)
     return respond(200, resource, {"ETag": 'W/"1"'})
+
+
+# The last of all: it also matches the addresses above, whose methods a 405 has to name.
+@router.post(
+    "/fhir/{resource_type}",
+    name="createResource",
+    response_class=Response,
+    openapi_extra=_BODY,
+    responses=_RECEIVED | _NOT_FOUND,
+)
+async def create_resource(
+    resource_type: Annotated[str, InPath(pattern=r"^[A-Za-z0-9]{1,64}$")],
+    request: Request,
+    call: LabSystem,
+) -> Response:
+    """Record a Bundle; resources of other types are not created."""
+    if resource_type not in RESOURCES:
+        raise problems.NOT_FOUND(f"Only {', '.join(RESOURCES)} are created here.")
+    return await _receive(request, call, resource_type)
 
 
 def _position(call: Call) -> dict[str, str]:

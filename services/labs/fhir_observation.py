@@ -187,8 +187,10 @@ def _unit(quantity: Resource) -> tuple[str, str]:
 
 def _contradicts(quantity: Resource, codings: tuple[tuple[str, str], ...]) -> bool:
     """Whether the unit's code and the unit as people read it are two units of the analyte: a thing to ask about."""
+    if "unit" not in quantity or quantity.get("code", quantity["unit"]) == quantity["unit"]:
+        return False
     analyte = units.identify(codings)
-    if analyte is None or "unit" not in quantity or "code" not in quantity:
+    if analyte is None:
         return False
     sent_as = next(pair[1] for pair in codings if units.identify([pair]) == analyte)
     try:

@@ -117,6 +117,14 @@ def _elements(of: str) -> dict[str, _Element]:
     return members
 
 
+@lru_cache(maxsize=64)
+def _required(of: str) -> dict[str, tuple[str, ...]]:
+    """What a type needs: the element, and the members that are it."""
+    elements = _elements(of)
+    names = sorted({each.name for each in elements.values() if each.required})
+    return {name: tuple(member for member, each in elements.items() if each.name == name) for name in names}
+
+
 _OF_DOMAIN = _elements(_DOMAIN)
 
 
@@ -233,9 +241,9 @@ def _wrong_object(members: dict[str, Any], of: str, path: str) -> Iterator[Issue
             yield Issue("extension", below, f"{name} changes what is said in a way that is not known here")
             continue
         yield from _wrong_member(members[member], element, members.get(f"_{name}"), below)
-    sent = {elements[member].name for member in members if member in elements}  # an extension alone says nothing
-    for name in sorted({each.name for each in elements.values() if each.required} - sent):
-        yield Issue("required", f"{path}.{name}", f"{of} needs {name}")
+    for name, choices in _required(of).items():
+        if members.keys().isdisjoint(choices):  # an extension alone says nothing
+            yield Issue("required", f"{path}.{name}", f"{of} needs {name}")
 
 
 def _wrong_member(value: object, element: _Element, extended: object, path: str) -> Iterator[Issue]:

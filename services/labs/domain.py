@@ -146,7 +146,7 @@ def record_report(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
 def record_message(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
     """A message of HL7 v2 or FHIR: what can be read is recorded, the rest quarantined; no message id is used twice."""
     _require_new(command, ledger)
-    command = _without_standing(command, ledger)
+    all_of_it, command = command, _without_standing(command, ledger)
     sealed = _sealed(command)
     if ledger.earlier:
         return [
@@ -168,7 +168,7 @@ def record_message(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
     if command.results or not command.grounds:
         events.append(_report(command, subject, ledger))
     if command.grounds:
-        quarantined = command.quarantined if events else None
+        quarantined = command.quarantined if events or command is not all_of_it else None
         events.append(_quarantine(command, subject, command.grounds, quarantined, sealed))
     return events
 

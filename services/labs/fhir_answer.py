@@ -83,7 +83,7 @@ class Came:
 
     def standing(self, entry: int | None = None) -> list[str]:
         """The keys of the results that stood already."""
-        if self.recorded and self.report_recorded() is None:
+        if self.held_whole():
             return []
         became = {each.key for each in self.versions()}
         conditional = self.report.command.if_none_exist
@@ -121,15 +121,17 @@ def answer_resource(came: Came) -> Answer:
     issues = came.issues()
     recorded = came.report_recorded()
     versions = came.versions()
+    kind = came.report.contents.body["resourceType"]
     if recorded is None and came.recorded:
         return Answer(HELD, outcome(*issues))
-    kind = came.report.contents.body["resourceType"]
     if recorded is None or (not versions and came.standing()):
         path = f"Observation/{came.standing()[0]}"
         stood = Issue("informational", kind, "it stands recorded already", severity="information")
         return Answer(STANDING, outcome(stood), {"Location": f"{BASE}/{path}"})
     event, position = recorded
-    if kind == "DiagnosticReport" or not versions:
+    if kind == "Observation" and not versions:
+        return Answer(HELD, outcome(*(issues or [_unread(kind)])))
+    if kind == "DiagnosticReport":
         told = [diagnostic_report(event, position, came.subject_system)]
         headers = {"Location": f"{BASE}/DiagnosticReport/{position}", "ETag": 'W/"1"'}
     else:
@@ -169,8 +171,12 @@ def _response(came: Came, root: Located | None) -> dict[str, Any]:
         return {"status": _PHRASES[RECORDED]} | place | modified | told
     if standing := came.standing(root.entry):
         return {"status": _PHRASES[STANDING], "location": f"Observation/{standing[0]}"} | told
-    unread = Issue("informational", root.path, "kept, sealed, with the report; not read", severity="information")
-    return {"status": _PHRASES[HELD]} | modified | {"outcome": outcome(*(issues or [unread]))}
+    return {"status": _PHRASES[HELD]} | modified | {"outcome": outcome(*(issues or [_unread(root.path)]))}
+
+
+def _unread(path: str) -> Issue:
+    """That a resource holds no result of the trial's own: another test, a panel, a specimen."""
+    return Issue("informational", path, "kept, sealed, and no result of the trial", severity="information")
 
 
 def answer_batch(answers: Sequence[Answer]) -> Answer:

@@ -212,10 +212,15 @@ def _reference_range(part: Resource, unit: str) -> tuple[Decimal | None, Decimal
         stated = read_range(sent.get("text", ""))
         return stated.low, stated.high
     low, high = (
-        Decimal(bound["value"]) if "value" in bound and _unit(bound)[0] in ("", unit) else None
+        Decimal(bound["value"]) if "value" in bound and _is_of(bound, unit) else None
         for bound in (sent.get("low", {}), sent.get("high", {}))
     )
     return low, high
+
+
+def _is_of(bound: Resource, unit: str) -> bool:
+    """Whether a bound is in the unit of the value, or says none."""
+    return units.normal_unit(_unit(bound)[0]) in ("", units.normal_unit(unit))
 
 
 def _is_normal(sent: Resource) -> bool:

@@ -147,7 +147,7 @@ def _identity(body: Resource, contents: Contents) -> tuple[str, str]:
     for each in identifiers:
         if "value" in each:
             _require_label(each["value"], "Bundle.identifier.value")
-            return each["value"], f"{each.get('system', '')}|{each['value']}"
+            return each["value"], f"{each['system']}|{each['value']}" if "system" in each else each["value"]
     root = contents.roots[0].resource if contents.roots else body
     if body["resourceType"] != "Bundle":
         for each in root.get("identifier", ()):

@@ -158,6 +158,15 @@ async def test_a_transaction_with_one_wrong_element_records_nothing(speaking_as:
     assert [item["code"] for item in await results_of(staff, subject, position_of(mended))] == ["PLT"]
 
 
+async def test_another_test_is_kept_and_no_result(speaking_as: As, site: str) -> None:
+    staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
+    subject = await screened(staff, site)
+    haematocrit = observation("20570-8", 27, "%", subject=subject_of(subject))
+    kept = await send(lis, haematocrit, "/Observation", 202)
+    assert issues(kept) == [("information", "informational", "Observation")]
+    assert await results_of(staff, subject, position_of(kept)) == []
+
+
 async def test_each_entry_of_a_batch_stands_for_itself(speaking_as: As, site: str) -> None:
     staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
     one, other = await screened(staff, site), await screened(staff, site)

@@ -51,6 +51,13 @@ def test_a_result_that_stands_is_not_created_again() -> None:
     assert event.results[0].version == 2
 
 
+def test_what_stands_is_not_read_again_when_the_rest_is_released() -> None:
+    command = conditional(read(bundle(AMENDED, observation(code=coded("HB1", "urn:lab")))), 1)
+    [event] = given(screened(), recorded(read(HGB))).when(domain.MESSAGE, command).events
+    assert isinstance(event, LabMessageQuarantined)
+    assert event.quarantined == (2,)
+
+
 def test_what_does_not_stand_yet_is_created_beside_what_does() -> None:
     command = conditional(read(bundle(AMENDED, observation("777-3", 62, "10*9/L"))), 1, 2)
     [event] = given(screened(), recorded(read(HGB))).when(domain.MESSAGE, command).events

@@ -106,6 +106,29 @@ def test_what_could_not_be_obtained_has_no_value_and_says_so() -> None:
         read(observation(**absent))
 
 
+@pytest.mark.parametrize(
+    ("sent", "bounds"),
+    [
+        ([{"low": quantity(12, "g/dL"), "high": quantity(16, "g/dL")}], ("120", "160")),
+        ([{"low": {"value": 12, "unit": "g/dl"}, "high": {"value": 16}}], ("120", "160")),
+        ([{"low": quantity(120, "g/L"), "high": quantity(16, "g/dL")}], ("None", "160")),
+        ([{"text": "12 - 16"}], ("120", "160")),
+        ([{"text": "see the report"}], ("None", "None")),
+        ([{"low": quantity(12, "g/dL")}, {"low": quantity(13, "g/dL")}], ("None", "None")),
+        (
+            [
+                {"low": quantity(12, "g/dL"), "type": coded("normal")},
+                {"low": quantity(7, "g/dL"), "type": coded("treatment")},
+            ],
+            ("120", "None"),
+        ),
+    ],
+)
+def test_the_one_normal_range_bounds_a_result_in_its_unit(sent: list[Any], bounds: tuple[str, str]) -> None:
+    [result] = read(observation(referenceRange=sent)).results
+    assert (str(result.reference_low), str(result.reference_high)) == bounds
+
+
 def test_an_unknown_status_tells_of_no_result() -> None:
     [ground] = read(observation(status="unknown")).grounds
     assert (ground.code, ground.expression) == ("unsupported-status", "Observation.status")

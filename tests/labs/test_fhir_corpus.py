@@ -6,7 +6,6 @@ what laboratories send.
 
 from __future__ import annotations
 
-import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ from services.labs.fhir_structure import check_resource
 from shared.json_body import parse_exact
 from tests.corpus import CORPUS, needs_corpus
 from tests.labs.examples import S
-from tests.labs.fhir_examples import LIS, bundle, header, observation, read
+from tests.labs.fhir_examples import LIS, read
+from tests.labs.fhir_mutations import EXAMPLES, mutated
 
 FILES = sorted((CORPUS / "fhir").rglob("*.json"))
-EXAMPLES = [bundle(header(), observation(), kind="message"), bundle(observation(component=[])), observation()]
-
 REFUSED = {
     "Bundle-bundle-references": ("business-rule", "Bundle.entry[4].resource.subject"),
     "Bundle-father": ("not-supported", "Bundle.type"),
@@ -95,44 +93,6 @@ def test_a_resource_is_one_of_r4_where_the_library_says_so(path: Path) -> None:
     assert (check_resource(resource) == []) is is_valid(resource)
 
 
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    found = [path] if path else []
-    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, member in members:
-        found += _places(member, (*path, name))
-    return found
-
-
-ODD: st.SearchStrategy[Any] = st.sampled_from(
-    [
-        *(None, True, 0, -1, 8.6, 10**30, "", " ", "x", "#a", "é" * 300, "\u202e", "2025-02-30", "Patient/01-001"),
-        *("http://loinc.org", "Bundle", "Observation", [], ["x"], [None], [[]], {}, {"a": 1}, {"reference": "#"}),
-    ]
-)
-
-
-def _mutated(body: Any, draw: st.DataObject) -> Any:
-    body = copy.deepcopy(body)
-    for _ in range(draw.draw(st.integers(1, 3))):
-        places = _places(body)
-        if not places:
-            break
-        *way, last = places[draw.draw(st.integers(0, len(places) - 1))]
-        holder = body
-        for step in way:
-            holder = holder[step]
-        match draw.draw(st.sampled_from(["odd", "gone", "twice", "renamed"])):
-            case "odd":
-                holder[last] = draw.draw(ODD)
-            case "gone":
-                del holder[last]
-            case "twice":
-                holder[last] = [holder[last], holder[last]]
-            case "renamed" if isinstance(holder, dict):
-                holder[f"_{last}"] = holder.pop(last)
-    return body
-
-
 def _issues_of(body: Any) -> tuple[Issue, ...]:
     """Why a body is refused, none where it is read: nothing else is raised."""
     try:
@@ -147,7 +107,7 @@ def _issues_of(body: Any) -> tuple[Issue, ...]:
 @given(st.data())
 @settings(max_examples=100)
 def test_a_broken_report_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
-    issues = _issues_of(_mutated(data.draw(st.sampled_from(EXAMPLES)), data))
+    issues = _issues_of(mutated(data.draw(st.sampled_from(EXAMPLES)), data))
     assert all(issue.text and issue.expression for issue in issues)
 
 
@@ -156,5 +116,5 @@ def test_a_broken_report_is_read_or_refused_and_nothing_else(data: st.DataObject
 @settings(max_examples=100)
 def test_a_broken_resource_of_another_maker_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(FILES))
-    issues = _issues_of(_mutated(json.loads(path.read_bytes()), data))
+    issues = _issues_of(mutated(json.loads(path.read_bytes()), data))
     assert all(issue.text and issue.expression for issue in issues)

@@ -122,7 +122,8 @@ async def get_capability_statement(request: Request) -> Response:
 async def search_observations(
     request: Request,
     call: Reader,
-    patient: Annotated[str, Query(max_length=200, description="The coded subject: Patient/01-001.")],
+    patient: Annotated[str | None, Query(max_length=200, description="The coded subject: Patient/01-001.")] = None,
+    subject: Annotated[str | None, Query(max_length=200, description="The same as `patient`.")] = None,
     code: Annotated[str | None, Query(max_length=1000, description="The trial's codes or LOINC, by commas.")] = None,
     date: Annotated[list[str], Query(max_length=10, description="With eq, ge, le, gt or lt before it.")] = [],  # noqa: B006 (the framework copies it)
     count: Annotated[int, Query(alias="_count", ge=1, le=500)] = 100,
@@ -130,13 +131,13 @@ async def search_observations(
 ) -> Response:
     """A subject's results as they count now, by the time of collection, in a Bundle of type searchset."""
     settings, protocol = call.runtime.settings, call.runtime.protocol
-    subject = read_patient(patient, settings.subject_system)
-    call.require_subject(subject)
-    bounds = read_dates(date, protocol.zone(site_of(subject)))
+    whose = read_patient(patient or subject, settings.subject_system)
+    call.require_subject(whose)
+    bounds = read_dates(date, protocol.zone(site_of(whose)))
     async with call.read(PROJECTION) as session:
         rows, cursor = await results_of(
             session,
-            subject,
+            whose,
             codes=None if code is None else read_codes(code),
             collected_from=bounds.first,
             collected_to=bounds.last,

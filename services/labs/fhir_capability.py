@@ -62,6 +62,7 @@ def _observation() -> dict[str, Any]:
         "conditionalCreate": True,
         "searchParam": [
             {"name": "patient", "type": "reference", "documentation": "Needed: the coded subject, Patient/01-001."},
+            {"name": "subject", "type": "reference", "documentation": "The same as patient."},
             {"name": "code", "type": "token", "documentation": "The trial's code or LOINC; several by commas."},
             {"name": "date", "type": "date", "documentation": "With the prefixes eq, ge, le, gt and lt."},
         ],

@@ -27,8 +27,10 @@ class Bounds:
     last: datetime | None = None
 
 
-def read_patient(patient: str, subject_system: str) -> str:
+def read_patient(patient: str | None, subject_system: str) -> str:
     """The subject of `Patient/01-001`, `01-001` or `system|01-001`. Raises FhirError (400)."""
+    if patient is None:
+        raise FhirError(400, [Issue("required", "", "patient: a search is for the results of one subject")])
     named = patient.removeprefix(f"{subject_system}|").rsplit("Patient/", maxsplit=1)[-1]
     try:
         return _SUBJECT.validate_python(named)

@@ -6,16 +6,22 @@ import asyncio
 import json
 import random
 import re
+from decimal import Decimal
 
 import pytest
 
+from services.labs.fhir_json import write
 from shared.identity import Role
 from tests.corpus import CORPUS, needs_corpus
 from tests.journeys.fhir_client import FHIR, find, issues, send, statuses, valid
 from tests.journeys.laboratory import position_of, quarantined_at, results_of
+from tests.journeys.laboratory import send as send_hl7v2
 from tests.journeys.subjects import post, screened
 from tests.journeys.trial import As
+from tests.labs.examples import OBX_HGB, OBX_PLT, oru
 from tests.labs.fhir_examples import (
+    COLLECTED,
+    ISSUED,
     Resource,
     bundle,
     coded,
@@ -105,6 +111,43 @@ async def test_a_correction_is_a_new_version_of_the_same_observation(speaking_as
     gone = await find(staff, f"/Observation/{key}", position_of(retracted))
     assert (gone["status"], "valueQuantity" in gone) == ("entered-in-error", False)
     assert (await staff.get(f"/labs/fhir/Observation/{key}/_history/9")).status_code == 404
+
+
+def within(low: int, high: int, unit: str) -> Resource:
+    return {"low": quantity(low, unit), "high": quantity(high, unit)}
+
+
+async def test_one_count_sent_three_ways_is_one_and_the_same(speaking_as: As, site: str) -> None:
+    staff, lis = speaking_as(Role.COORDINATOR, site), speaking_as(Role.LAB, site)
+    by_json, by_hl7v2, by_fhir = [await screened(staff, site) for _ in range(3)]
+    count = (("718-7", Decimal("8.6"), "g/dL", 12, 16), ("777-3", Decimal(62), "10*3/uL", 150, 400))
+    results = [
+        {"loinc": code, "value": str(value), "unit": unit, "status": "F", "reference_low": low, "reference_high": high}
+        for code, value, unit, low, high in count
+    ]
+    report = {
+        "sender": {"application": "LIS", "facility": "LAB"},
+        "message_id": "1",
+        "subject": by_json,
+        "collected_at": COLLECTED,
+        "reported_at": ISSUED,
+        "results": results,
+    }
+    await post(lis, "/labs/results", report)
+    await send_hl7v2(lis, oru(OBX_HGB, OBX_PLT, subject=by_hl7v2, control_id="2"))
+    observations = [
+        observation(code, value, unit, subject=subject_of(by_fhir), referenceRange=[within(low, high, unit)])
+        for code, value, unit, low, high in count
+    ]
+    sent = write(bundle(header(id="3"), *observations, kind="message"))
+    at = position_of(await send(lis, sent))
+    of_the_way = ("result", "position", "message_id", "source")
+    told = [
+        [{name: value for name, value in item.items() if name not in of_the_way} for item in items]
+        for items in [await results_of(staff, subject, at) for subject in (by_json, by_hl7v2, by_fhir)]
+    ]
+    assert len(told[0]) == 2
+    assert told[0] == told[1] == told[2]
 
 
 async def test_a_transaction_answers_for_each_entry_and_loses_nothing(speaking_as: As, site: str) -> None:

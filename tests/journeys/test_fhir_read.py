@@ -25,6 +25,7 @@ async def test_a_search_goes_by_code_and_date_and_page(speaking_as: As, site: st
         return len((await find(staff, "/Observation", at, patient=subject, **parameters)).get("entry", []))
 
     assert await total() == 6
+    assert len((await find(staff, "/Observation", at, subject=f"Patient/{subject}"))["entry"]) == 6
     assert await total(code="http://loinc.org|718-7") == 3
     assert await total(code="HGB,777-3") == 6
     assert await total(code="9999-9") == 0

@@ -87,7 +87,7 @@ def test_a_patient_is_named_by_the_coded_subject(patient: str) -> None:
     assert read_patient(patient, "urn:marrow:subject") == "01-001"
 
 
-@pytest.mark.parametrize("patient", ["", "Doe", "Patient/4711", "urn:hospital|01-001"])
-def test_nobody_is_found_by_anything_else(patient: str) -> None:
+@pytest.mark.parametrize("patient", [None, "", "Doe", "Patient/4711", "urn:hospital|01-001"])
+def test_nobody_is_found_by_anything_else(patient: str | None) -> None:
     with pytest.raises(FhirError):
         read_patient(patient, "urn:marrow:subject")

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     subject_authority: str = Field(
         "MARROW", description="HL7 assigning authority of the trial's subject ids (PID-3.4)."
     )
+    subject_system: str = Field("urn:marrow:subject", description="FHIR identifier system of the trial's subject ids.")
     cors_origins: list[str] = Field([], description="Origins whose browsers may call the services (JSON list).")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

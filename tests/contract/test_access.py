@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from shared.identity import Role
-from tests.contract.operations import OPERATIONS, Operation, least_request
+from tests.contract.operations import OPERATIONS, Operation, least_request, problem_of
 from tests.journeys.trial import As, Trial
 
 ROUTES = sorted(
@@ -51,8 +51,7 @@ async def test_who_reads_alone_writes_no_clinical_fact(speaking_as: As, role: Ro
     if role is Role.MONITOR and OF_MONITORS.match(path):
         pytest.skip("a monitor judges deviations, and records what the sponsor handed in")
     response = await speaking_as(role).post(path, json={})
-    assert response.status_code == 403
-    assert response.json()["type"] == "/problems/forbidden"
+    assert (response.status_code, problem_of(response)) == (403, "/problems/forbidden")
 
 
 @pytest.mark.parametrize("path", [path for method, path in ROUTES if method == "GET" and "/labs/" not in path])

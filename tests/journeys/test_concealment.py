@@ -144,7 +144,8 @@ async def ask(client: httpx.AsyncClient, operation: Operation, subject: str, at:
         target = re.sub(r"\{[a-z_]+\}", str(number), path)
         for form in operation.described["responses"]["200"]["content"]:
             response = await client.get(target, params=query, headers={"Accept": form})
-            answers[f"GET {target} as {form}"] = f"{response.status_code} {response.text}"
+            told = response.text.replace(client.base_url.netloc.decode(), "host")  # each trial has a port of its own
+            answers[f"GET {target} as {form}"] = f"{response.status_code} {told}"
     return answers
 
 

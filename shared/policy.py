@@ -35,13 +35,17 @@ class Reaction:
     policy: str
     recorded: Recorded
 
-    async def handle(self, decider: Decider[C, S], command: C) -> Outcome:
-        """Decide the command in the policy's own name, caused by the event; the same cause records once."""
+    async def handle(self, decider: Decider[C, S], command: C, *, part: int | None = None) -> Outcome:
+        """Decide the command in the policy's own name, caused by the event; the same cause records once.
+
+        `part` numbers the commands of a cause that several follow from.
+        """
+        key = RequestKey(f"policy:{self.policy}:{self.recorded.position}", "", part)
         provenance = Provenance(
             actor=policy_actor(self.policy),
             trace=self.recorded.document["trace"],
             protocol=self.runtime.protocol.version,
-            key=RequestKey(f"policy:{self.policy}:{self.recorded.position}", ""),
+            key=key,
             cause=self.recorded.position,
         )
         return await handle(self.runtime.log, self.runtime.clock, decider, command, provenance)

@@ -1,7 +1,8 @@
-"""What follows by itself: the second dose's eligibility, the review of evaluations on corrected results, deviations."""
+"""What follows by itself: the second dose's eligibility, the review of evaluations on what came later, deviations."""
 
 from __future__ import annotations
 
+from services.audit.events import RecordsSigned
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectWithdrawn
 from services.visits import ciclosporin
@@ -17,13 +18,18 @@ from services.visits.events import (
     EvaluationInputsChanged,
     ProductInfused,
     SubjectEvaluated,
+    TransfusionGiven,
 )
 from services.visits.second_dose import second_dose
+from shared.eventstore.model import Query, QueryItem
 from shared.policy import Policy, Reaction
 
 
 async def conclude_second_dose(reaction: Reaction) -> None:
-    """Conclude as of the day of what happened, so that a policy that comes late concludes the same."""
+    """Conclude as of the day of what happened, so that a policy that comes late concludes the same.
+
+    A signature may be over records of several subjects.
+    """
     match reaction.recorded.event:
         case (
             ProductInfused(subject=subject)
@@ -36,15 +42,27 @@ async def conclude_second_dose(reaction: Reaction) -> None:
         ):
             command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
             await reaction.handle(second_dose(reaction.runtime.protocol), command)
+        case RecordsSigned(subjects=subjects):
+            for number, subject in enumerate(subjects):
+                command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
+                await reaction.handle(second_dose(reaction.runtime.protocol), command, part=number)
 
 
 async def review_evaluations(reaction: Reaction) -> None:
-    """A result that takes the place of an earlier one may be one that an evaluation rests on."""
+    """A result, a transfusion or the first treatment of a day that an evaluation has looked at may change it.
+
+    Most that laboratories report comes before any evaluation, which is seen at once.
+    """
     match reaction.recorded.event:
-        case LabReportRecorded(subject=subject, results=results) if any(
-            result.current and result.supersedes is not None for result in results
-        ):
-            await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+        case LabReportRecorded(subject=subject, results=results) if any(result.current for result in results):
+            pass
+        case TransfusionGiven(subject=subject) | ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
+            pass
+        case _:
+            return
+    evaluated = Query((QueryItem((SubjectEvaluated.name,), (f"subject:{subject}",)),))
+    if (await reaction.runtime.log.read(evaluated, limit=1)).events:
+        await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
 
 
 async def advise_on_ciclosporin(reaction: Reaction) -> None:
@@ -76,6 +94,7 @@ POLICIES = (
             ProductInfused,
             SubjectEvaluated,
             EvaluationInputsChanged,
+            RecordsSigned,
             AdverseEventReported,
             AdverseEventFollowedUp,
             AdverseEventNullified,
@@ -84,6 +103,10 @@ POLICIES = (
         react=conclude_second_dose,
     ),
     Policy(name="ciclosporin-advice", reacts_to=(CiclosporinDosed, LabReportRecorded), react=advise_on_ciclosporin),
-    Policy(name="evaluation-review", reacts_to=(LabReportRecorded,), react=review_evaluations),
+    Policy(
+        name="evaluation-review",
+        reacts_to=(LabReportRecorded, TransfusionGiven, ProductInfused, CiclosporinDosed),
+        react=review_evaluations,
+    ),
     Policy(name="deviations", reacts_to=tuple(RULES), react=record_deviations),
 )

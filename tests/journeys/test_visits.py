@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
 import pytest
 
 from shared.identity import Role
@@ -17,10 +16,12 @@ from tests.journeys.subjects import (
     ago,
     count,
     enrolled,
+    get,
     infusion,
     pages_of,
     post,
     randomized,
+    refused,
     responder,
     trail,
 )
@@ -33,22 +34,6 @@ OUT_OF_ORDER = "occurred-out-of-order"
 def civil(days_ago: float) -> str:
     """The site's date so many days ago."""
     return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
-
-
-async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
-    """GET from something that reflects at least a position, and expect 200; the JSON answer."""
-    response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
-    assert response.status_code == 200, response.text
-    assert int(response.headers["Log-Position"]) >= at
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-async def refused(client: httpx.AsyncClient, path: str, body: object, status: int, code: str) -> dict[str, Any]:
-    """POST and expect to be refused in the name of a problem; its document."""
-    answer = await post(client, path, body, status)
-    assert answer["type"] == f"/problems/{code}"
-    return answer
 
 
 def states(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender, Tables
 from services.randomization.events import SubjectScreened
+from shared.events import Event
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import NewEvent
 from shared.eventstore.record import format_instant
@@ -23,12 +24,12 @@ OCCURRED_AT = format_instant(AT)
 BY = {"id": "lis-1", "name": "Laboratory system", "role": "lab", "org": "Hospital"}
 
 
-def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any]) -> NewEvent:
+def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any], version: int = 1) -> NewEvent:
     """An event with the envelope that every event of the services has."""
     document = {
         "id": uuid4().hex,
         "type": event_type,
-        "version": 1,
+        "version": version,
         "tags": tuple(tags),
         "occurred_at": OCCURRED_AT,
         "by": BY,
@@ -42,9 +43,13 @@ def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any]) -> New
     return NewEvent(event_type, tuple(tags), document)
 
 
+def of_today(event: Event) -> NewEvent:
+    """An event in its version of today."""
+    return new_event(event.name, event.tags(), event.model_dump(mode="json"), event.version)
+
+
 def screening(subject: str) -> NewEvent:
-    event = SubjectScreened(subject=subject, site=subject[:2], birth_year=1960, sex="F")
-    return new_event(event.name, event.tags(), event.model_dump(mode="json"))
+    return of_today(SubjectScreened(subject=subject, site=subject[:2], birth_year=1960, sex="F"))
 
 
 def report(number: int) -> NewEvent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.audit.events import RecordsSigned
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectWithdrawn
@@ -21,8 +23,9 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from services.visits.second_dose import second_dose
-from shared.eventstore.model import Query, QueryItem
+from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.policy import Policy, Reaction
+from shared.runtime import Runtime
 
 
 async def conclude_second_dose(reaction: Reaction) -> None:
@@ -49,10 +52,7 @@ async def conclude_second_dose(reaction: Reaction) -> None:
 
 
 async def review_evaluations(reaction: Reaction) -> None:
-    """A result, a transfusion or the first treatment of a day that an evaluation has looked at may change it.
-
-    Most that laboratories report comes before any evaluation, which is seen at once.
-    """
+    """A result, a transfusion or a treatment of a day that an evaluation has looked at may change it."""
     match reaction.recorded.event:
         case LabReportRecorded(subject=subject, results=results) if any(result.current for result in results):
             pass
@@ -60,9 +60,17 @@ async def review_evaluations(reaction: Reaction) -> None:
             pass
         case _:
             return
-    evaluated = Query((QueryItem((SubjectEvaluated.name,), (f"subject:{subject}",)),))
-    if (await reaction.runtime.log.read(evaluated, limit=1)).events:
-        await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+    await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+
+
+async def about_evaluated(runtime: Runtime, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    """Those about a subject that has been evaluated: most of what laboratories report comes before any evaluation."""
+    subjects = {tag for stored in events for tag in stored.tags if tag.startswith("subject:")}
+    if not subjects:
+        return ()
+    query = Query(tuple(QueryItem((SubjectEvaluated.name,), (subject,)) for subject in sorted(subjects)))
+    evaluated = {tag for stored in (await runtime.log.read(query)).events for tag in stored.tags}
+    return [stored for stored in events if not subjects.isdisjoint(evaluated.intersection(stored.tags))]
 
 
 async def advise_on_ciclosporin(reaction: Reaction) -> None:
@@ -107,6 +115,7 @@ POLICIES = (
         name="evaluation-review",
         reacts_to=(LabReportRecorded, TransfusionGiven, ProductInfused, CiclosporinDosed),
         react=review_evaluations,
+        sift=about_evaluated,
     ),
     Policy(name="deviations", reacts_to=tuple(RULES), react=record_deviations),
 )

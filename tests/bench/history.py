@@ -24,14 +24,16 @@ OCCURRED_AT = format_instant(AT)
 BY = {"id": "lis-1", "name": "Laboratory system", "role": "lab", "org": "Hospital"}
 
 
-def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any], version: int = 1) -> NewEvent:
+def new_event(
+    event_type: str, tags: Sequence[str], data: dict[str, Any], version: int = 1, occurred_at: str = OCCURRED_AT
+) -> NewEvent:
     """An event with the envelope that every event of the services has."""
     document = {
         "id": uuid4().hex,
         "type": event_type,
         "version": version,
         "tags": tuple(tags),
-        "occurred_at": OCCURRED_AT,
+        "occurred_at": occurred_at,
         "by": BY,
         "reason": None,
         "trace": "5f1d3c7c2e0b4a6f8d9e1c2b3a4f5e6d",
@@ -43,9 +45,10 @@ def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any], versio
     return NewEvent(event_type, tuple(tags), document)
 
 
-def of_today(event: Event) -> NewEvent:
+def of_today(event: Event, at: datetime = AT) -> NewEvent:
     """An event in its version of today."""
-    return new_event(event.name, event.tags(), event.model_dump(mode="json"), event.version)
+    data = event.model_dump(mode="json")
+    return new_event(event.name, event.tags(), data, event.version, format_instant(at))
 
 
 def screening(subject: str) -> NewEvent:

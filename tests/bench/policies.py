@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from time import monotonic
+
+import httpx
 
 from services.labs.api import SERVICE as LABS
 from services.visits.api import SERVICE as VISITS
@@ -28,10 +31,11 @@ from tests.bench.lag import percentiles
 from tests.bench.report import Table, number
 from tests.bench.rounds import Scale
 from tests.randomization.examples import randomized
-from tests.visits.examples import evaluated, infused
+from tests.scenario import DAY_0, At
+from tests.visits.examples import BASELINE, RESPONSE, infused
 
 SECONDS = {Scale.FULL: 30.0, Scale.QUICK: 8.0, Scale.TINY: 1.0}
-PAUSE_S = 0.05
+PAUSE_S = 0.1
 CONNECTIONS = 32
 CONCLUDED_WITHIN_S = 60
 LAG_MAX_MS = 1000
@@ -41,57 +45,51 @@ def run(ground: Ground, scale: Scale) -> list[Table]:
     settings = Settings(home=ground.folder / "home", database_url=ground.database(LABS.component, VISITS.component))
     url = settings.database_url or ""
     environment = {"MARROW_HOME": str(settings.home), "MARROW_DATABASE_URL": url}
-    responders = [_responder(place) for place in range(round(SECONDS[scale] / PAUSE_S))]
-    asyncio.run(_begin(url, [event for treated, _ in responders for event in treated]))
-    lab = token(settings, Role.LAB)
+    subjects = [f"{2 + place // 999:02d}-{1 + place % 999:03d}" for place in range(round(SECONDS[scale] / PAUSE_S))]
+    asyncio.run(_begin(url, subjects))
+    lab, investigator = token(settings, Role.LAB), token(settings, Role.INVESTIGATOR)
     with ExitStack() as stack:
-        labs, _ = (
-            stack.enter_context(
-                serving(
-                    f"services.{name}.api:app", f"/{name}/health/ready", environment, ground.folder / "services.log"
-                )
-            )
+        log = ground.folder / "services.log"
+        labs, visits = (
+            stack.enter_context(serving(f"services.{name}.api:app", f"/{name}/health/ready", environment, log))
             for name in ("labs", "visits")
         )
         stop = threading.Event()
-        evaluated_of: list[int] = []
-        evaluations = [evaluation for _, evaluation in responders]
-        clinic = threading.Thread(target=lambda: evaluated_of.append(asyncio.run(_evaluate(url, evaluations, stop))))
-        clinic.start()
-        try:
-            answers = post(labs, lab, reports("p"), connections=CONNECTIONS, seconds=SECONDS[scale])
-        finally:
-            stop.set()
-            clinic.join()
-        lags_ms = asyncio.run(_lags_ms(url, evaluated_of[0]))
+        with ThreadPoolExecutor() as pool:
+            evaluated = pool.submit(_evaluate, visits, investigator, subjects, stop)
+            try:
+                answers = post(labs, lab, reports("p"), connections=CONNECTIONS, seconds=SECONDS[scale])
+            finally:
+                stop.set()
+        lags_ms = asyncio.run(_lags_ms(url, evaluated.result()))
     return [_table(answers, lags_ms)]
 
 
-async def _begin(url: str, treated: Sequence[NewEvent]) -> None:
+async def _begin(url: str, subjects: Sequence[str]) -> None:
+    """Those that are reported of, and responders at other sites, who may be evaluated."""
     async with PostgresLog(url) as log:
         await fill(log, reports=0)
-        await log.append(treated)
+        for place, subject in enumerate(subjects):
+            await log.append(list(_responder(subject, place)))
 
 
-def _responder(place: int) -> tuple[list[NewEvent], NewEvent]:
-    """A treated subject of another site than those that are reported of, and its evaluation."""
-    subject = f"{2 + place // 999:02d}-{1 + place % 999:03d}"
+def _responder(subject: str, place: int) -> Iterator[NewEvent]:
     of = {"subject": subject, "site": subject[:2]}
-    treated = (randomized(subject, place, "MSC"), infused().model_copy(update=of))
-    return [screening(subject), *map(of_today, treated)], of_today(evaluated().model_copy(update=of))
+    yield screening(subject)
+    yield of_today(randomized(subject, place, "MSC"), DAY_0)
+    for each in (*BASELINE, At(infused()), *RESPONSE):
+        yield of_today(each.event.model_copy(update=of), DAY_0 + timedelta(days=each.days))
 
 
-async def _evaluate(url: str, evaluations: Sequence[NewEvent], stop: threading.Event) -> int:
-    """Record evaluations at an even pace, until there are no more or it is told to stop; how many were recorded."""
-    done = 0
-    async with PostgresLog(url) as log:
-        for evaluation in evaluations:
-            await log.append([evaluation])
-            done += 1
-            await asyncio.sleep(PAUSE_S)
-            if stop.is_set():
-                break
-    return done
+def _evaluate(url: str, investigator: str, subjects: Sequence[str], stop: threading.Event) -> int:
+    """Evaluate one after the other at an even pace, until there are no more or it is told to stop; how many it were."""
+    body = {"timepoint": "M3", "occurred_at": (DAY_0 + timedelta(days=93)).isoformat()}
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {investigator}"}, timeout=30) as client:
+        for done, subject in enumerate(subjects, start=1):
+            client.post(f"/visits/subjects/{subject}/evaluations", json=body).raise_for_status()
+            if stop.wait(PAUSE_S):
+                return done
+    return len(subjects)
 
 
 async def _lags_ms(url: str, expected: int) -> list[float]:

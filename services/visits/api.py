@@ -10,16 +10,15 @@ from fastapi import Query
 from services.visits import (
     api_ciclosporin,
     api_deviations,
+    api_evaluation,
     api_safety,
     api_schedule,
     domain,
     dosing,
-    evaluation,
     second_dose,
 )
 from services.visits.answers import (
     InfusedProduct,
-    MadeEvaluation,
     PreparedDose,
     SecondDose,
 )
@@ -28,8 +27,6 @@ from services.visits.commands import (
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
-    EvaluateSubject,
-    Evaluation,
     InfuseProduct,
     Infusion,
     RecordTransfusion,
@@ -39,14 +36,13 @@ from services.visits.commands import (
     ViabilityPct,
     WeightKg,
 )
-from services.visits.events import ProductInfused, SubjectEvaluated
+from services.visits.events import ProductInfused
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import arm_of, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from shared.answers import Written
-from shared.call import Call, Reader, SiteStaff, may_write
-from shared.identity import Role
+from shared.call import Reader, SiteStaff
 from shared.problems import (
     NOT_RANDOMIZED,
     REASON_REQUIRED,
@@ -57,8 +53,6 @@ from shared.protocol.language import SubjectId, site_of
 from shared.service import Service, create_service, recorded_event, service_router
 
 router = service_router("visits")
-
-Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
 
 
 @router.post(
@@ -126,25 +120,6 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
     return Written(subject=subject, position=outcome.position)
 
 
-@router.post(
-    "/subjects/{subject}/evaluations",
-    status_code=201,
-    name="evaluateSubject",
-    responses=problem_responses(
-        *OF_A_SUBJECT, evaluation.EVALUATION_NOT_OPEN, evaluation.TIMEPOINT_NOT_PLANNED, REASON_REQUIRED
-    ),
-)
-async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investigator) -> MadeEvaluation:
-    """Judge the response at a timepoint by the protocol's rule set, on what the log holds.
-
-    To evaluate the same timepoint again, as when a later count may confirm a response, needs a reason.
-    """
-    call.require_subject(subject)
-    rules = evaluation.evaluation(call.runtime.protocol)
-    outcome = await call.handle(rules, EvaluateSubject.about(body, subject=subject))
-    return MadeEvaluation.of(recorded_event(outcome, SubjectEvaluated), outcome.position)
-
-
 @router.get(
     "/subjects/{subject}/dose",
     name="getDose",
@@ -193,7 +168,14 @@ SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
     description="Treatment, observations, adverse events, deviations, response, the second dose, and the schedule.",
-    routers=(router, api_ciclosporin.router, api_safety.router, api_deviations.router, api_schedule.router),
+    routers=(
+        router,
+        api_ciclosporin.router,
+        api_evaluation.router,
+        api_safety.router,
+        api_deviations.router,
+        api_schedule.router,
+    ),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,

@@ -1,7 +1,10 @@
-"""What follows by itself: the second dose's eligibility, the review of evaluations on corrected results, deviations."""
+"""What follows by itself: the second dose's eligibility, the review of evaluations on what came later, deviations."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from services.audit.events import RecordsSigned
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectWithdrawn
 from services.visits import ciclosporin
@@ -18,13 +21,19 @@ from services.visits.events import (
     EvaluationInputsChanged,
     ProductInfused,
     SubjectEvaluated,
+    TransfusionGiven,
 )
 from services.visits.second_dose import second_dose
+from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.policy import Policy, Reaction
+from shared.runtime import Runtime
 
 
 async def conclude_second_dose(reaction: Reaction) -> None:
-    """Conclude as of the day of what happened, so that a policy that comes late concludes the same."""
+    """Conclude as of the day of what happened, so that a policy that comes late concludes the same.
+
+    A signature may be over records of several subjects.
+    """
     match reaction.recorded.event:
         case (
             ProductInfused(subject=subject)
@@ -37,15 +46,32 @@ async def conclude_second_dose(reaction: Reaction) -> None:
         ):
             command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
             await reaction.handle(second_dose(reaction.runtime.protocol), command)
+        case RecordsSigned(subjects=subjects):
+            for number, subject in enumerate(subjects):
+                command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
+                await reaction.handle(second_dose(reaction.runtime.protocol), command, part=number)
 
 
 async def review_evaluations(reaction: Reaction) -> None:
-    """A result that takes the place of an earlier one may be one that an evaluation rests on."""
+    """A result, a transfusion or a treatment of a day that an evaluation has looked at may change it."""
     match reaction.recorded.event:
-        case LabReportRecorded(subject=subject, results=results) if any(
-            result.current and result.supersedes is not None for result in results
-        ):
-            await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+        case LabReportRecorded(subject=subject, results=results) if any(result.current for result in results):
+            pass
+        case TransfusionGiven(subject=subject) | ProductInfused(subject=subject) | CiclosporinDosed(subject=subject):
+            pass
+        case _:
+            return
+    await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+
+
+async def about_evaluated(runtime: Runtime, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
+    """Those about a subject that has been evaluated: most of what laboratories report comes before any evaluation."""
+    subjects = {tag for stored in events for tag in stored.tags if tag.startswith("subject:")}
+    if not subjects:
+        return ()
+    query = Query(tuple(QueryItem((SubjectEvaluated.name,), (subject,)) for subject in sorted(subjects)))
+    evaluated = {tag for stored in (await runtime.log.read(query)).events for tag in stored.tags}
+    return [stored for stored in events if not subjects.isdisjoint(evaluated.intersection(stored.tags))]
 
 
 async def advise_on_ciclosporin(reaction: Reaction) -> None:
@@ -77,6 +103,7 @@ POLICIES = (
             ProductInfused,
             SubjectEvaluated,
             EvaluationInputsChanged,
+            RecordsSigned,
             AdverseEventReported,
             AdverseEventFollowedUp,
             AdverseEventNullified,
@@ -85,6 +112,11 @@ POLICIES = (
         react=conclude_second_dose,
     ),
     Policy(name="ciclosporin-advice", reacts_to=(CiclosporinDosed, LabReportRecorded), react=advise_on_ciclosporin),
-    Policy(name="evaluation-review", reacts_to=(LabReportRecorded,), react=review_evaluations),
+    Policy(
+        name="evaluation-review",
+        reacts_to=(LabReportRecorded, TransfusionGiven, ProductInfused, CiclosporinDosed),
+        react=review_evaluations,
+        sift=about_evaluated,
+    ),
     Policy(name="deviations", reacts_to=tuple(RULES), react=record_deviations),
 )

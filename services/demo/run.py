@@ -26,6 +26,10 @@ from shared.telemetry import configure_logging
 CLOCK_INTERVAL_S = 0.5
 """Days of the play pass in far less than a second: what time brings about is looked for accordingly."""
 
+QUIET_S = 4 * CLOCK_INTERVAL_S
+SETTLED_WITHIN_S = 60
+"""How long nothing is to be recorded until all is that follows by itself from the play, and at most how long."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -99,6 +103,7 @@ async def _play_anew(demo: Demo, settings: Settings, home: DemoHome, console: Co
             raise DemoError("It was interrupted. `--fresh` starts afresh.") from None
         home.remember(played)
         clock.catch_up()
+        await _settled(client)
         await _report_and_serve(demo, settings, home, played, server, client, console)
 
 
@@ -118,6 +123,15 @@ async def _play(
         refused=tuple(client.refused),
         names_sent=_names(upcoming),
     )
+
+
+async def _settled(client: TrialClient) -> None:
+    """Wait until policies and clock jobs have recorded what follows, so that the report is of all of it."""
+    deadline, head, grown_at = perf_counter() + SETTLED_WITHIN_S, await client.head(), perf_counter()
+    while perf_counter() < min(deadline, grown_at + QUIET_S):
+        await asyncio.sleep(CLOCK_INTERVAL_S / 2)
+        if (now := await client.head()) != head:
+            head, grown_at = now, perf_counter()
 
 
 def _names(upcoming: Plan) -> tuple[str, ...]:

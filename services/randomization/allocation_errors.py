@@ -63,7 +63,9 @@ def correct_stratum(protocol: Protocol, command: CorrectStratum, subject: Subjec
     """The stratum that was used and the true one; a correction may itself be corrected, also back to the first."""
     require_randomized(subject)
     site = site_of(command.subject)
-    stratum = protocol.stratum(diagnosis=command.diagnosis, site=site)
+    factors = (factor.name for factor in protocol.allocation.strata)
+    assessed = dict(zip(factors, (subject.stratum_corrected or subject.stratum).split("|"), strict=False))
+    stratum = protocol.stratum(**(assessed | {"diagnosis": command.diagnosis, "site": site}))
     if stratum == (subject.stratum_corrected or subject.stratum):
         raise STRATUM_UNCHANGED(stratum=stratum)
     return [

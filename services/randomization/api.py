@@ -124,7 +124,9 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
     "/subjects/{subject}/eligibility",
     status_code=201,
     name="assessEligibility",
-    responses=problem_responses(*OF_A_SUBJECT, domain.NOT_CONSENTED, domain.ALREADY_ENROLLED, REASON_REQUIRED),
+    responses=problem_responses(
+        *OF_A_SUBJECT, domain.NOT_CONSENTED, domain.ALREADY_ENROLLED, domain.STRATUM_UNDEFINED, REASON_REQUIRED
+    ),
 )
 async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteStaff) -> AssessedEligibility:
     """Check the findings of screening against the criteria of the protocol."""

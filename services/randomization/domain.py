@@ -26,7 +26,7 @@ from services.randomization.commands import (
     RandomizeSubject,
     WithdrawSubject,
 )
-from services.randomization.eligibility import assess
+from services.randomization.eligibility import Findings, assess
 from services.randomization.events import (
     ArmDrawn,
     EligibilityAssessed,
@@ -58,6 +58,7 @@ from shared.protocol import Protocol
 from shared.protocol.language import site_of
 
 NOT_CONSENTED = refusal("not-consented", 409, "The subject has not given informed consent.")
+STRATUM_UNDEFINED = refusal("stratum-undefined", 409, "The subject lies in no level of a stratification factor.")
 NOT_ELIGIBLE = refusal("not-eligible", 409, "The subject has not been found eligible.")
 ALREADY_ENROLLED = refusal("subject-already-enrolled", 409, "The subject is enrolled already.")
 NOT_ENROLLED = refusal("not-enrolled", 409, "The subject has not been enrolled.")
@@ -100,10 +101,21 @@ def assess_eligibility(protocol: Protocol, command: AssessEligibility, subject: 
             site=site,
             findings=findings,
             eligible=assessment.eligible,
-            stratum=protocol.stratum(diagnosis=findings.diagnosis, site=site),
+            stratum=_stratum(protocol, subject, findings, eligible=assessment.eligible),
             failed_criteria=assessment.failed_criteria,
         )
     ]
+
+
+def _stratum(protocol: Protocol, subject: Subject, findings: Findings, *, eligible: bool) -> str:
+    """The stratum by the factors of the protocol; empty for who is not eligible and lies in no level of a factor."""
+    values = {name: str(getattr(findings, name)) for name in Findings.model_fields}
+    try:
+        return protocol.stratum(**(values | {"site": site_of(subject.id), "sex": subject.sex}))
+    except LookupError as error:
+        if eligible:
+            raise STRATUM_UNDEFINED(why=str(error)) from error
+        return ""
 
 
 @dataclass(frozen=True, slots=True)

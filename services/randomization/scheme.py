@@ -162,7 +162,9 @@ def committed(protocol: Protocol, scheme: Scheme, id: str, secret: Secret, seale
 
 def _roots(protocol: Protocol, scheme: BlockedScheme, shares: Sequence[ArmShare], secret: Secret) -> dict[str, str]:
     """By strata that can be named beforehand; one of a site that is named by nobody has no root, but a list."""
-    levels = {factor.name: factor.levels or scheme.sites for factor in protocol.allocation.strata}
+    levels: dict[str, tuple[str, ...]] = {
+        factor.name: factor.levels or scheme.sites for factor in protocol.allocation.strata
+    }
     strata = ("|".join(chosen) for chosen in product(*(levels[name] for name in scheme.strata)))
     return {
         stratum: list_root(secret.seed, stratum, listed(shares, secret, stratum, scheme.list_length))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -42,11 +43,38 @@ class Arm(Part):
     anchor: Anchor
 
 
-class Factor(Part):
-    """A stratification factor. Without levels, whatever value a subject has is a level (each site is one)."""
+FactorName = Literal["site", "sex", "diagnosis", "ecog", "hiv", "pregnancy"]
+"""What can stratify: what is known of a subject once it has been assessed, and has levels or bands of whole numbers."""
 
-    name: str
+_BAND = re.compile(r"(\d+)-(\d+)", re.ASCII)
+
+
+class Factor(Part):
+    """A stratification factor and its levels; of the site every one is a level, unless some are listed.
+
+    A level may be a band of whole numbers, its ends included: `0-1` of ECOG.
+    """
+
+    name: FactorName
     levels: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_levels(self) -> Factor:
+        # A scheme's lists are drawn before anybody is assessed: only sites may become known later.
+        if not self.levels and self.name != "site":
+            require_none([BrokenRule(("levels",), f"the factor {self.name} needs its levels")])
+        return self
+
+    def level_of(self, value: str) -> str | None:
+        """The level that a value lies in; None when it lies in none that the protocol lists."""
+        if not self.levels:
+            return value
+        return next((level for level in self.levels if value == level or _lies_in(value, level)), None)
+
+
+def _lies_in(value: str, level: str) -> bool:
+    band = _BAND.fullmatch(level)
+    return band is not None and value.isdecimal() and int(band[1]) <= int(value) <= int(band[2])
 
 
 class Allocation(Part):
@@ -261,14 +289,17 @@ class Protocol(Part):
     def stratum(self, **levels: str) -> str:
         """The stratum of a subject: `stratum(diagnosis="RA", site="01")` is `RA|01`, in the factors' order.
 
-        Raises LookupError when a factor is missing, or its level is none of those that the protocol lists.
+        Raises LookupError when a factor is missing, or its value lies in no level that the protocol lists.
         """
+        found: list[str] = []
         for factor in self.allocation.strata:
             if factor.name not in levels:
                 raise LookupError(f"the stratum needs the factor {factor.name!r}")
-            if factor.levels and levels[factor.name] not in factor.levels:
+            level = factor.level_of(levels[factor.name])
+            if level is None:
                 raise LookupError(f"{levels[factor.name]!r} is no level of {factor.name}")
-        return "|".join(levels[factor.name] for factor in self.allocation.strata)
+            found.append(level)
+        return "|".join(found)
 
     def failed_release(self, lot: Mapping[str, Fact]) -> tuple[str, ...]:
         """The codes of the release criteria that a lot fails; none means it may be infused."""

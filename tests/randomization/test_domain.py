@@ -20,7 +20,8 @@ from services.randomization.permuted_blocks import arms
 from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
 from shared.problems import REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
-from shared.protocol import load_protocol
+from shared.protocol import Protocol, load_protocol
+from shared.protocol.model import Factor
 from tests.randomization.examples import (
     SECRET,
     assess,
@@ -215,3 +216,20 @@ def test_a_dated_step_may_be_entered_after_undated_ones(number: int) -> None:
     decider, command = STEPS[number]
     past = command.model_copy(update={"occurred_at": DAY_0 - timedelta(days=400)})
     assert given(SCHEME, *ready_to_randomize()[:number]).when(decider, past).problem is None
+
+
+def test_any_finding_with_levels_stratifies_and_a_subject_in_no_level_is_refused_unless_it_is_ineligible() -> None:
+    site = Factor(name="site")
+
+    def by_ecog(*levels: str) -> Protocol:
+        strata = (Factor(name="ecog", levels=levels), Factor(name="sex", levels=("F", "M")), site)
+        return PROTOCOL.model_copy(update={"allocation": PROTOCOL.allocation.model_copy(update={"strata": strata})})
+
+    way = (screened(), consented())
+    (event,) = given(*way).when(domain.eligibility(by_ecog("0-1", "2")), assess(ecog=1)).events
+    assert isinstance(event, EligibilityAssessed)
+    assert event.stratum == "0-1|F|01"
+    (failed,) = given(*way).when(domain.eligibility(by_ecog("0-1", "2")), assess(ecog=4)).events
+    assert isinstance(failed, EligibilityAssessed)
+    assert (failed.eligible, failed.stratum) == (False, "")
+    given(*way).when(domain.eligibility(by_ecog("0-1")), assess(ecog=2)).rejects(domain.STRATUM_UNDEFINED)

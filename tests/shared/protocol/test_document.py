@@ -38,6 +38,15 @@ def test_a_level_that_the_protocol_does_not_list_has_no_stratum() -> None:
         load_protocol().stratum(diagnosis="RA")
 
 
+def test_a_level_may_be_a_band_of_whole_numbers() -> None:
+    strata = 'name = "diagnosis"                           # (proposal)\nlevels = ["RA", "RARS"]'
+    assert strata in TEXT
+    banded = parse_protocol(TEXT.replace(strata, 'name = "ecog"\nlevels = ["0-1", "2"]'))
+    assert [banded.stratum(ecog=ecog, site="01") for ecog in "012"] == ["0-1|01", "0-1|01", "2|01"]
+    with pytest.raises(LookupError, match="'3' is no level of ecog"):
+        banded.stratum(ecog="3", site="01")
+
+
 def test_an_arm_that_the_protocol_does_not_have_is_not_found() -> None:
     with pytest.raises(LookupError, match="no arm 'PLACEBO'"):
         load_protocol().arm("PLACEBO")
@@ -89,6 +98,8 @@ def test_another_trial_is_a_document_too() -> None:
         ('timepoint = "M3" ', 'timepoint = "M4" ', "second_dose.timepoint: no evaluation at M4"),
         ('treatment = "ciclosporin"', 'treatment = "none"', "csa: stands exactly when"),
         ('"life-threatening"]', '"coma"]', "no seriousness criterion: coma"),
+        ('name = "diagnosis"', 'name = "karyotype"', "allocation.strata.0.name: Input should be 'site', 'sex'"),
+        ('levels = ["RA", "RARS"]', "", "allocation.strata.0.levels: the factor diagnosis needs its levels"),
         ("days_per_month = 30.4375", "days_per_month = nan", "schedule.days_per_month"),
         ("at_most = 2\n", "at_most = []\n", "eligibility.criteria.6.at_most"),
         ("[sponsor]", "[sponsor", "is not TOML: .*line"),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.visits import api_ciclosporin, domain, dosing, evaluation, second_dose
+from services.visits import api_ciclosporin, api_views, domain, dosing, evaluation, second_dose
 from services.visits.answers import (
     DueList,
     InfusedProduct,
@@ -251,7 +251,7 @@ SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
     description="Treatment, symptoms, transfusions, adverse events, response, the second dose, and the schedule.",
-    routers=(router, api_ciclosporin.router),
+    routers=(router, api_ciclosporin.router, api_views.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,

@@ -1,19 +1,19 @@
 """The read model of this service: who is followed, what was done when, and what laboratories collected.
 
-The schedule of a subject is not stored. It is derived from these rows, the protocol and the day that is asked about.
+The schedule of a subject is not stored: it is derived from these rows, the protocol and the day that is asked about.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, MetaData
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, DateTime
+from sqlmodel import Field
 
 from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectRandomized, SubjectScreened, SubjectWithdrawn
+from services.visits import projections_views
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
@@ -24,19 +24,10 @@ from services.visits.events import (
     SubjectEvaluated,
     SymptomsScored,
 )
+from services.visits.read_model import ReadModel, instant
 from shared.events import Recorded
 from shared.projection import Projection
 from shared.rows import Rows
-
-
-class ReadModel(SQLModel):
-    """The base of this service's tables: a PostgreSQL schema of its own."""
-
-    metadata = MetaData(schema="visits")
-
-
-def _instant() -> Any:  # noqa: ANN401 (SQLModel's Field is untyped about columns)
-    return Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class Subject(ReadModel, table=True):
@@ -47,12 +38,12 @@ class Subject(ReadModel, table=True):
     id: str = Field(primary_key=True)
     site: str = Field(index=True)
     arm: str | None = None
-    randomized_at: datetime | None = _instant()
-    withdrawn_from_treatment_at: datetime | None = _instant()
-    withdrawn_from_study_at: datetime | None = _instant()
-    died_at: datetime | None = _instant()
+    randomized_at: datetime | None = instant()
+    withdrawn_from_treatment_at: datetime | None = instant()
+    withdrawn_from_study_at: datetime | None = instant()
+    died_at: datetime | None = instant()
     may_have_second_dose: bool | None = None
-    second_dose_decided_at: datetime | None = _instant()
+    second_dose_decided_at: datetime | None = instant()
 
 
 class Kind(StrEnum):
@@ -94,6 +85,7 @@ def apply(rows: Rows, recorded: Recorded) -> None:
     """Change the rows that an event is about."""
     _apply_standing(rows, recorded)
     _apply_performed(rows, recorded)
+    projections_views.apply(rows, recorded)
     match recorded.event:
         case LabReportRecorded(subject=subject, results=results):
             for result in results:
@@ -162,6 +154,7 @@ PROJECTION = Projection(
         SecondDoseEligible,
         SecondDoseIneligible,
         LabReportRecorded,
+        *projections_views.EVENTS,
     ),
     apply=apply,
 )

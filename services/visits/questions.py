@@ -15,7 +15,7 @@ from services.visits.projections import Collected, Performed
 from services.visits.projections import Subject as SubjectRow
 from services.visits.subject import Subject, evolve, subject_query
 from shared.call import LOG_POSITION, Call
-from shared.events import Event, decode
+from shared.events import Event, Recorded, decode
 from shared.problems import NOT_RANDOMIZED, NOT_YET_PROJECTED, UNKNOWN_SUBJECT
 from shared.protocol import Protocol
 
@@ -65,6 +65,12 @@ def _due(calendar: Calendar, on: date) -> Iterator[DueItem]:
             yield DueItem.of(item, subject=calendar.subject.id)
 
 
+async def calendars_at_site(session: AsyncSession, protocol: Protocol, site: str) -> list[Calendar]:
+    """The calendars of all randomized subjects of a site, in the order of their numbers."""
+    question = select(SubjectRow.id).where(col(SubjectRow.site) == site)
+    return await _calendars(session, protocol, (await session.exec(question)).all())
+
+
 async def _calendars(session: AsyncSession, protocol: Protocol, ids: Sequence[str]) -> list[Calendar]:
     """The calendars of those subjects that are randomized, in the order of their numbers."""
     question = select(SubjectRow).where(col(SubjectRow.id).in_(ids)).order_by(col(SubjectRow.id))
@@ -90,8 +96,16 @@ async def subject_in_log(call: Call, subject: str, *needs: type[Event]) -> Subje
 
     Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
     """
+    return reduce(evolve, await history_in_log(call, subject, *needs), Subject())
+
+
+async def history_in_log(call: Call, subject: str, *needs: type[Event]) -> list[Recorded]:
+    """A subject's standing and the events about it of some kinds, in order, at least as new as the caller asked for.
+
+    Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
+    """
     read = await call.runtime.log.read(subject_query(subject, *needs))
     if read.head < (call.at_least or 0):
         raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=read.head)
     call.response.headers[LOG_POSITION] = str(read.head)
-    return reduce(evolve, (decode(stored) for stored in read.events), Subject())
+    return [decode(stored) for stored in read.events]

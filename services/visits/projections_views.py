@@ -1,0 +1,136 @@
+"""What the views read: how subjects were evaluated, what is marked on their lanes, and who is out of the count."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from sqlalchemy import BigInteger, DateTime, Numeric, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+from services.randomization.events import (
+    ContactRegained,
+    SubjectLostToFollowUp,
+    SubjectRandomized,
+    SubjectRandomizedTwice,
+)
+from services.visits.events import (
+    AdverseEventReported,
+    CiclosporinDosed,
+    EvaluationInputsChanged,
+    LineageStatus,
+    OverallResponse,
+    ProductInfused,
+    SubjectEvaluated,
+    TransfusionGiven,
+)
+from services.visits.read_model import ReadModel, instant
+from shared.events import Event, Recorded
+from shared.identity import Role
+from shared.rows import Rows
+
+EVENTS: tuple[type[Event], ...] = (
+    SubjectLostToFollowUp,
+    ContactRegained,
+    SubjectRandomizedTwice,
+    TransfusionGiven,
+    EvaluationInputsChanged,
+)
+"""What the views read beyond the events that schedules rest on."""
+
+
+MarkKind = Literal["infusion", "ciclosporin", "transfusion", "adverse-event"]
+
+
+class Evaluation(ReadModel, table=True):
+    """The evaluation that was made last at a timepoint; `outdated_by` is where the change stands that it fell by."""
+
+    __tablename__ = "evaluation"
+
+    subject: str = Field(primary_key=True)
+    timepoint: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    response: OverallResponse = Field(sa_type=String)
+    lineages: dict[str, LineageStatus] = Field(sa_type=JSONB)
+    progression: bool
+    by_investigator: bool
+    final: bool
+    outdated_by: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Mark(ReadModel, table=True):
+    """Something on a subject's lane: a dose (`amount`), a transfusion (its component, units) or an adverse event.
+
+    The columns that are not a kind's own are empty.
+    """
+
+    __tablename__ = "mark"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    kind: MarkKind = Field(sa_type=String)
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    amount: Decimal | None = Field(default=None, sa_type=Numeric)
+    component: Literal["RBC", "PLT"] | None = Field(default=None, sa_type=String)
+    grade: int | None = None
+    serious: bool | None = None
+    related: bool | None = None
+    infusion_reaction: bool | None = None
+    onset_on: date | None = None
+
+
+class Participation(ReadModel, table=True):
+    """Of a randomized subject: since when it is lost, if it is, and whether its number is a second one of a person."""
+
+    __tablename__ = "participation"
+
+    subject: str = Field(primary_key=True)
+    lost_at: datetime | None = instant()
+    duplicate_of: str | None = None
+
+
+def apply(rows: Rows, recorded: Recorded) -> None:
+    """Change the rows that an event is about."""
+    match recorded.event:
+        case SubjectRandomized(subject=subject):
+            rows.put(Participation, subject=subject)
+        case SubjectLostToFollowUp(subject=subject):
+            rows.change(Participation, subject, lost_at=recorded.occurred_at)
+        case ContactRegained(subject=subject):
+            rows.change(Participation, subject, lost_at=None)
+        case SubjectRandomizedTwice(subject=subject, duplicate_of=first):
+            rows.change(Participation, subject, duplicate_of=first)
+        case SubjectEvaluated() as evaluated:
+            rows.put(
+                Evaluation,
+                position=recorded.position,
+                at=recorded.occurred_at,
+                by_investigator=recorded.by["role"] == Role.INVESTIGATOR,
+                **evaluated.model_dump(
+                    include={"subject", "timepoint", "response", "lineages", "progression", "final"}
+                ),
+            )
+        case EvaluationInputsChanged(subject=subject, timepoint=timepoint, outcome_changed=changed):
+            rows.change(Evaluation, subject, timepoint, outdated_by=recorded.position if changed else None)
+        case _:
+            _apply_marks(rows, recorded)
+
+
+def _apply_marks(rows: Rows, recorded: Recorded) -> None:
+    def put(subject: str, kind: MarkKind, **values: Any) -> None:  # noqa: ANN401 (columns of several types)
+        at, position = recorded.occurred_at, recorded.position
+        rows.put(Mark, position=position, subject=subject, kind=kind, at=at, **values)
+
+    match recorded.event:
+        case ProductInfused(subject=subject, dose_number=number):
+            put(subject, "infusion", amount=Decimal(number))
+        case CiclosporinDosed(subject=subject, mg_per_kg_per_day=dose):
+            put(subject, "ciclosporin", amount=dose)
+        case TransfusionGiven(subject=subject, component=component, units=units):
+            put(subject, "transfusion", component=component, amount=Decimal(units))
+        case AdverseEventReported(subject=subject) as reported:
+            judged = reported.model_dump(include={"grade", "serious", "related", "infusion_reaction", "onset_on"})
+            put(subject, "adverse-event", **judged)

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 import uvicorn
 
+from services.cli_protocol import protocol
 from shared.identity import Role
 from shared.keys import Keys
 from shared.settings import Settings, settings_from_environment
@@ -24,6 +25,7 @@ from shared.tokens import issue
 ROOT = Path(__file__).resolve().parents[1]
 
 app = typer.Typer(help="Marrow: the backend of one running clinical trial.", no_args_is_help=True, add_completion=False)
+app.add_typer(protocol, name="protocol", no_args_is_help=True)
 
 Home = Annotated[Path | None, typer.Option(help="Folder of the embedded store and the local keys.")]
 Host = Annotated[str, typer.Option(help="Address to listen on.")]
@@ -217,6 +219,22 @@ async def _rebuild(settings: Settings, names: Sequence[str]) -> None:
             events, seconds = await rebuild_projection(SERVICES[name].projection, runtime.log, runtime.engine)
             rate = events / seconds if seconds else 0.0
             typer.echo(f"{name}: {events} events in {seconds:.2f} s, {rate:,.0f} events/s")
+
+
+@app.command()
+def clock(home: Home = None) -> None:
+    """Record what follows from the time that has passed, such as missed items; running services do so by themselves."""
+    asyncio.run(_clock(_settings(home)))
+
+
+async def _clock(settings: Settings) -> None:
+    from services.app import SERVICES
+    from shared.runtime import open_runtime
+
+    async with open_runtime(settings, [service.component for service in SERVICES.values()]) as runtime:
+        for service in SERVICES.values():
+            for job in service.clock_jobs:
+                typer.echo(f"{job.name}: {await job.run(runtime, None)} events recorded")
 
 
 @app.command(name="settings")

@@ -70,7 +70,7 @@ class Command(BaseModel):
         return self.occurred_at
 
     @classmethod
-    def about(cls, body: Command, **target: str) -> Self:
+    def about(cls, body: Command, **target: str | int) -> Self:
         """This command, made from a request body and the target that the address names."""
         return cls(**(dict(body) | target))
 
@@ -95,7 +95,8 @@ class Decider(Generic[C, S]):
     """The rules about one kind of command.
 
     `boundary` names the events that a decision must have seen; `initial` is the state before any of them; `evolve`
-    folds one into the state and never raises; `decide` answers with events, or raises a Problem.
+    folds one into the state and never raises; `decide` answers with events, or raises a Problem. What `initial` made
+    belongs to one fold: where copies would cost the square of the history, `evolve` may change it in place.
     """
 
     boundary: Callable[[C], Query]
@@ -171,31 +172,46 @@ async def handle(log: EventLog, clock: Clock, decider: Decider[C, S], command: C
         raise IN_FUTURE(f"{format_instant(command.occurred_at)} is after {format_instant(now)}.")
 
     boundary = decider.boundary(command)
-    try:
-        return await _attempt(log, decider, command, provenance, boundary)
-    except AppendConflict:
-        pass
+    contended = [item for item in boundary.items if item in _TURNS]
+    if not contended:
+        try:
+            return await _attempt(log, decider, command, provenance, boundary)
+        except _LostRaceError as lost:
+            contended = lost.contended
     # Others are deciding about the same facts. Those of this process now take turns, so that each attempt meets
     # at most one rival from every other process.
     async with AsyncExitStack() as turns:
         # In one order for all, so that two commands never wait for each other.
-        for item in sorted(set(boundary.items), key=lambda item: (item.tags, item.types)):
+        for item in sorted(set(contended), key=lambda item: (item.tags, item.types)):
             await turns.enter_async_context(_TURNS.setdefault(item, asyncio.Lock()))
         for _ in range(ATTEMPTS_MAX):
             try:
                 return await _attempt(log, decider, command, provenance, boundary)
-            except AppendConflict:
+            except _LostRaceError:
                 continue
     raise WRITE_CONFLICT()
 
 
 _TURNS: WeakValueDictionary[QueryItem, asyncio.Lock] = WeakValueDictionary()
+"""The facts that somebody takes turns about; gone with the last who does."""
+
+
+class _LostRaceError(Exception):
+    """Something that the decision had to see was recorded meanwhile.
+
+    `contended` are the facts about which others record the same, and who keep on doing so. What merely bears on the
+    decision, as a scheme does on an allocation, changes seldom: nobody waits for it.
+    """
+
+    def __init__(self, contended: list[QueryItem]) -> None:
+        super().__init__()
+        self.contended = contended
 
 
 async def _attempt(
     log: EventLog, decider: Decider[C, S], command: C, provenance: Provenance, boundary: Query
 ) -> Outcome:
-    """Read, fold, decide and append once. Raises AppendConflict when somebody else was faster."""
+    """Read, fold, decide and append once. Raises _LostRaceError when somebody else was faster."""
     key = provenance.key
     read = await log.read(boundary if key is None else boundary | _bearing(key.tag))
     condition = boundary
@@ -212,7 +228,11 @@ async def _attempt(
     if not events:
         return Outcome((), read.head)
     new = [_new_event(event, command, provenance) for event in events]
-    stored_events = await log.append(new, AppendCondition(condition, after=read.head))
+    try:
+        stored_events = await log.append(new, AppendCondition(condition, after=read.head))
+    except AppendConflict:
+        ours = [item for item in boundary.items if any(item.matches(event.type, event.tags) for event in new)]
+        raise _LostRaceError(ours) from None
     return Outcome(tuple(decode(stored) for stored in stored_events), stored_events[-1].position)
 
 

@@ -39,6 +39,10 @@ class Rows:
         if whole is not None:
             whole.update(values)
         else:
+            # What is set now stands, also over what an earlier event of the batch would have set first.
+            earlier = self._first.pop((table, key), {})
+            if still_first := {name: value for name, value in earlier.items() if name not in values}:
+                self._first[table, key] = still_first
             self._partial.setdefault((table, key), {}).update(values)
 
     def first(self, model: type[SQLModel], *key: object, **values: object) -> None:

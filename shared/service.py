@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import problems
 from shared.call import LOG_POSITION, SECURITY_SCHEMES, AuthenticatedRoute
+from shared.clock_job import ClockJob, run_clock_job
 from shared.decision import Outcome
 from shared.events import Event
 from shared.eventstore.model import LogUnavailable
@@ -67,6 +68,7 @@ class Service:
     projection: Projection
     migrations: Path
     policies: tuple[Policy, ...] = ()
+    clock_jobs: tuple[ClockJob, ...] = ()
 
     @property
     def component(self) -> Component:
@@ -186,6 +188,10 @@ def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextMa
             background += [
                 asyncio.create_task(run_policy(policy, service.projection, runtime), name=f"policy {policy.name}")
                 for policy in service.policies
+            ]
+            background += [
+                asyncio.create_task(run_clock_job(job, runtime), name=f"clock job {job.name}")
+                for job in service.clock_jobs
             ]
             for task in background:
                 task.add_done_callback(_report_end)

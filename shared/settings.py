@@ -39,12 +39,16 @@ class Settings(BaseSettings):
 
     append_queue_max: int = Field(1024, ge=1, description="Waiting appends a process holds before it answers 503.")
     body_bytes_max: int = Field(9_000_000, ge=1024, description="Largest request body accepted, in bytes.")
+    clock_interval_s: float = Field(
+        300.0, gt=0, description="How often it is looked whether something follows from the time that has passed."
+    )
     read_wait_s: float = Field(2.0, ge=0, description="How long a GET waits for the position that it asks for.")
     database_pool_max: int = Field(8, ge=2, description="Connections a process holds for read models.")
 
     subject_authority: str = Field(
         "MARROW", description="HL7 assigning authority of the trial's subject ids (PID-3.4)."
     )
+    subject_system: str = Field("urn:marrow:subject", description="FHIR identifier system of the trial's subject ids.")
     cors_origins: list[str] = Field([], description="Origins whose browsers may call the services (JSON list).")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

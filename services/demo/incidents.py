@@ -19,7 +19,8 @@ MISTYPED_COUNT = "C1"
 MISTAKEN_COUNT = "C3"  # one that the first evaluation rests on
 TRANSFUSION_DAY = 37
 HAEMOGLOBIN_BEFORE_G_L = "69"
-SERIOUS_EVENT_DAY = 66
+SERIOUS_EVENT_DAY, AUTHORITY_AFTER_DAYS, RECOVERED_AFTER_DAYS = 66, 9, 12
+WRONG_CHART_DAY = 24
 REDUCTION_DAY = 75
 WITHDRAWAL_DAY = 158
 
@@ -41,6 +42,7 @@ class Incidents:
         self._treatment = treatment
         self._is_first, self._is_second = number == 0, number == 1
         self._nobody = f"{person.site}-999"
+        self._infection = 0
 
     async def on_day_0(self, on: date) -> None:
         """The first infusion brings a fever; and somebody mistypes an order, and a laboratory a subject."""
@@ -66,7 +68,7 @@ class Incidents:
             agenda.plan(day_0 + TRANSFUSION_DAY * DAY, transfuse)
             agenda.plan(day_0 + WITHDRAWAL_DAY * DAY, leave)
         if self._is_second:
-            agenda.plan(day_0 + SERIOUS_EVENT_DAY * DAY, self._serious_event)
+            self._plan_serious_event(agenda, day_0)
             reduce = partial(self._treatment.reduce_csa, "An infection, and a trough above the range.")
             agenda.plan(day_0 + REDUCTION_DAY * DAY, reduce)
 
@@ -131,8 +133,45 @@ class Incidents:
         }
         await self._client.post(coordinator, f"/labs/quarantine/{quarantine['items'][-1]['id']}/release", body)
 
+    def _plan_serious_event(self, agenda: Agenda, day_0: date) -> None:
+        """A lung infection, from the ward to the authority; and before it a fever that was somebody else's."""
+        begun = day_0 + SERIOUS_EVENT_DAY * DAY
+        agenda.plan(day_0 + WRONG_CHART_DAY * DAY, self._read_wrong_chart)
+        agenda.plan(begun, self._serious_event)
+        agenda.plan(begun + AUTHORITY_AFTER_DAYS * DAY, partial(self._hand_in, "authority"))
+        agenda.plan(begun + RECOVERED_AFTER_DAYS * DAY, self._recover)
+
     async def _serious_event(self, on: date) -> None:
-        await self._adverse_event("Lung infection", 3, on, related=True, seriousness=["hospitalisation"])
+        self._infection = await self._adverse_event(
+            "Lung infection", 3, on, related=True, seriousness=["hospitalisation"]
+        )
+        await self._hand_in("sponsor", on)
+
+    async def _hand_in(self, report: str, on: date) -> None:
+        body = {"report": report, "occurred_at": self._team.at(on, 17)}
+        await self._tell_of(self._infection, "reports", body)
+
+    async def _recover(self, on: date) -> None:
+        course = {"outcome": "recovered", "resolved_on": on.isoformat(), "action_taken": "dose-reduced"}
+        times = {"aware_at": self._team.at(on, 14), "occurred_at": self._team.at(on, 14)}
+        await self._tell_of(self._infection, "follow-ups", course | times)
+
+    async def _read_wrong_chart(self, on: date) -> None:
+        """A fever that was in another's chart, and a diary left at home, which is graver than was thought."""
+        fever = await self._adverse_event("Pyrexia", 1, on, related=False)
+        void = {"reason": "The chart of the neighbouring bed was read.", "occurred_at": self._team.at(on, 15)}
+        await self._tell_of(fever, "nullification", void)
+        noted = {"kind": "assessment", "code": "diary-not-collected", "grade": "minor", "item": "W3"}
+        why = {"reason": "The week's diary was left at home.", "occurred_at": self._team.at(on, 15)}
+        path = f"{self._treatment.path}/deviations"
+        deviation = (await self._client.post(self._team.coordinator, path, noted | why))["position"]
+        graver = {"reason": "Symptoms are a primary endpoint.", "occurred_at": self._team.at(on, 16)}
+        await self._client.post(self._team.investigator, f"{path}/{deviation}/grade", graver | {"grade": "important"})
+
+    async def _tell_of(self, adverse_event: int, route: str, body: Mapping[str, str]) -> None:
+        """The investigator records it of an adverse event."""
+        path = f"{self._treatment.path}/adverse-events/{adverse_event}/{route}"
+        await self._client.post(self._team.investigator, path, body)
 
     async def _adverse_event(
         self,
@@ -143,7 +182,8 @@ class Incidents:
         related: bool,
         seriousness: Sequence[str] = (),
         infusion_reaction: bool = False,
-    ) -> None:
+    ) -> int:
+        """Its number."""
         body = {
             "term": term,
             "grade": grade,
@@ -154,7 +194,8 @@ class Incidents:
             "aware_at": self._team.at(on, 14),
             "occurred_at": self._team.at(on, 12),
         }
-        await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
+        answer = await self._client.post(self._team.investigator, f"{self._treatment.path}/adverse-events", body)
+        return int(answer["position"])
 
     async def _report_on_a_stranger(self, on: date) -> None:
         """A report on somebody who is not in the trial is quarantined, another under the same number is refused."""

@@ -23,6 +23,9 @@ from shared.protocol import load_protocol
 from shared.settings import Settings
 from shared.telemetry import configure_logging
 
+CLOCK_INTERVAL_S = 0.5
+"""Days of the play pass in far less than a second: what time brings about is looked for accordingly."""
+
 
 @dataclass(frozen=True, slots=True)
 class Demo:
@@ -58,6 +61,7 @@ def _settings(home: Path) -> Settings:
         jwks_url=None,
         sealing_key_file=None,
         checkpoint_key_file=None,
+        clock_interval_s=CLOCK_INTERVAL_S,
     )
     is_level_set = "log_level" in settings.model_fields_set
     return settings if is_level_set else settings.model_copy(update={"log_level": "WARNING"})

@@ -21,6 +21,7 @@ from services.labs.answers import (
     ResultItem,
     ResultList,
 )
+from services.labs.api_fhir import router as fhir_router
 from services.labs.commands import LabReport, Release
 from services.labs.events import LabReportRecorded
 from services.labs.json_report import Malformed, Reports, read_report
@@ -161,7 +162,7 @@ async def list_results(
         rows, cursor = await results_of(
             session,
             subject,
-            code=code,
+            codes=None if code is None else {code},
             collected_from=collected_from,
             collected_to=collected_to,
             current_only=versions == "current",
@@ -208,8 +209,8 @@ async def release_message(
 SERVICE = Service(
     name="labs",
     summary="Results from hospital systems.",
-    description="Reports in JSON and HL7 v2, units, grades and corrections, and the quarantine of what cannot be read.",
-    routers=(router,),
+    description="Reports in JSON, HL7 v2 and FHIR, units, grades, corrections, and the quarantine of what is not sure.",
+    routers=(router, fhir_router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

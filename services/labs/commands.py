@@ -64,7 +64,8 @@ class RecordLabReport(Command):
     """Record a report whose results have been read, and quarantine what could not be.
 
     `subject` is None where the message names none; `grounds` are why something is quarantined, `quarantined` the
-    numbers of the results that are, None for all of the message.
+    numbers of the results that are, None for all of the message. `subject_expression` is where a resource of FHIR would
+    name the subject; `if_none_exist` are the numbers of its results that are recorded only where none stands.
     """
 
     subject: SubjectId | None
@@ -80,6 +81,8 @@ class RecordLabReport(Command):
     grounds: tuple[Ground, ...] = ()
     quarantined: tuple[int, ...] | None = ()
     sealed: Sealed | None = None
+    subject_expression: str | None = None
+    if_none_exist: frozenset[int] = frozenset()
 
 
 _NO_OTHERS: JsonDict = {"additionalProperties": False}

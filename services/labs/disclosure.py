@@ -1,14 +1,15 @@
 """Decides which codes and units of a message may stand in the log in clear, and by what name the others are mapped.
 
 The log is for ever, and senders put texts where the standard has codes. Told in clear is a code or a unit that the
-trial's tables know, or that has the shape of one (short, ASCII, no space) and shares no word with the segments that say
-who the patient is. Any other is known by its place, such as `OBX[2]-3`: it can be read in the sealed message alone,
-and a release maps it by that name.
+trial's tables know, or that has the shape of one (short, ASCII, no space) and shares no word with the segments (in
+FHIR, the resources) that say who the patient is. Any other is known by its place, such as `OBX[2]-3` or
+`Observation.code`: it can be read in the sealed message alone, and a release maps it by that name.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from services.labs import units
 from services.labs.er7 import Message
@@ -27,12 +28,16 @@ _WHOLE_WORD_MAX = 2
 
 def personal_words(message: Message) -> frozenset[str]:
     """The words, and the numbers of four and more digits, by which a message says who the patient is."""
-    told = (
+    return words_of(
         segment.delimiters.unescape(text)
         for segment in message.segments
         if segment.name in DEMOGRAPHIC_SEGMENTS
         for text in segment.fields
     )
+
+
+def words_of(told: Iterable[str]) -> frozenset[str]:
+    """The words, and the numbers of four and more digits, of texts that say who the patient is."""
     return frozenset(word for text in told for word in _WORD.findall(text.casefold()))
 
 

@@ -4,7 +4,7 @@ Pure functions: nothing here reads a clock, draws a number or touches a database
 
 1. The same message again (same sender, id and content) comes to what it came to before.
 2. Another content under a known message id is refused (HL7 table 0357, condition 205).
-3. A report of JSON is recorded whole or refused. Of an HL7 v2 message, what can be read of a known subject is
+3. A report of JSON is recorded whole or refused. Of a message of HL7 v2 or FHIR, what can be read of a known subject is
    recorded and the rest quarantined; without a known subject all of it is. Nothing is lost and nothing guessed.
 4. A result's later word is a new version. It counts, unless a weightier one stands already.
 """
@@ -67,6 +67,10 @@ class RecordedBefore(Exception):  # noqa: N818 (it is no error: the caller answe
     def __init__(self, earlier: tuple[Recorded, ...]) -> None:
         super().__init__("the message came before")
         self.earlier = earlier
+
+
+class ResultsStand(Exception):  # noqa: N818 (it is no error: the caller answers that they stand)
+    """Every result of the message was to be recorded only where none stands, and all of them do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +144,9 @@ def record_report(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
 
 
 def record_message(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
-    """A message of HL7 v2: what can be read is recorded, the rest is quarantined; a message id is never used twice."""
+    """A message of HL7 v2 or FHIR: what can be read is recorded, the rest quarantined; no message id is used twice."""
     _require_new(command, ledger)
+    all_of_it, command = command, _without_standing(command, ledger)
     sealed = _sealed(command)
     if ledger.earlier:
         return [
@@ -158,14 +163,32 @@ def record_message(command: RecordLabReport, ledger: Ledger) -> Sequence[Event]:
         ]
     subject = command.subject if ledger.subject_known else None
     if subject is None:
-        return [_quarantine(command, None, (NO_SUBJECT, *command.grounds), None, sealed)]
+        return [_quarantine(command, None, (_no_subject(command), *command.grounds), None, sealed)]
     events: list[Event] = []
     if command.results or not command.grounds:
         events.append(_report(command, subject, ledger))
     if command.grounds:
-        quarantined = command.quarantined if events else None
+        quarantined = command.quarantined if events or command is not all_of_it else None
         events.append(_quarantine(command, subject, command.grounds, quarantined, sealed))
     return events
+
+
+def _without_standing(command: RecordLabReport, ledger: Ledger) -> RecordLabReport:
+    """The command without results that are only recorded where none stands. Raises ResultsStand where none is left."""
+    standing = {each.number for each in command.results if each.key in ledger.results} & command.if_none_exist
+    if not standing:
+        return command
+    results = tuple(each for each in command.results if each.number not in standing)
+    if not results and not command.grounds:
+        raise ResultsStand
+    return command.model_copy(update={"results": results})
+
+
+def _no_subject(command: RecordLabReport) -> Ground:
+    """The ground that the subject is unknown, with the place where the message would name it."""
+    if command.subject_expression is None:
+        return NO_SUBJECT
+    return NO_SUBJECT.model_copy(update={"place": None, "expression": command.subject_expression})
 
 
 def release(command: ReleaseMessage, ledger: Ledger) -> Sequence[Event]:
@@ -174,7 +197,7 @@ def release(command: ReleaseMessage, ledger: Ledger) -> Sequence[Event]:
         raise ALREADY_RELEASED(quarantine=command.quarantine)
     subject = command.subject
     known = subject is not None and ledger.subject_known and site_of(subject) == command.site
-    grounds = command.grounds if known else (NO_SUBJECT, *command.grounds)
+    grounds = command.grounds if known else (_no_subject(command), *command.grounds)
     if subject is None or grounds:
         raise STILL_UNREADABLE(
             grounds[0].text, grounds=[ground.model_dump(mode="json", exclude_none=True) for ground in grounds]

@@ -6,17 +6,17 @@ versions with one key the last that is `current` counts. Nothing here identifies
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from services.labs.grading import Flag
 from services.labs.numerics import Comparator
 from shared.clock import Instant
-from shared.events import Event
+from shared.events import Event, upcaster
 from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId
 
-Source = Literal["json", "hl7v2"]
+Source = Literal["json", "hl7v2", "fhir"]
 
 ResultStatus = Literal["P", "F", "C", "X", "D", "W"]
 """HL7 table 0085: preliminary, final, corrected, not obtainable, deleted, of the wrong patient."""
@@ -151,8 +151,9 @@ class Place(Part):
 class Ground(Part):
     """Why a message, or one result of it, is quarantined: a stable code, its condition of HL7 table 0357, and where.
 
-    `sent_code` (system and code) and `sent_unit` are what a mapping has to name: as sent, or by their place in the
-    sealed message (`OBX[2]-3`) where they could be more than a code.
+    Where is a `place` in a message of HL7 v2, and an `expression` (FHIRPath) in a resource of FHIR. `sent_code` (system
+    and code) and `sent_unit` are what a mapping has to name: as sent, or by their place in the sealed message
+    (`OBX[2]-3`, `Observation.code`) where they could be more than a code.
     """
 
     code: str
@@ -162,14 +163,15 @@ class Ground(Part):
     sent_system: str | None = None
     sent_code: str | None = None
     sent_unit: str | None = None
+    expression: str | None = None
 
 
-class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, tags=("subject", "site")):
+class LabMessageQuarantined(Event, name="lab-message-quarantined", version=2, tags=("subject", "site")):
     """A message, or some results of it, could not be read as the trial's and is quarantined, sealed, until
     it is released.
 
-    `subject` is None where the message names no subject of the site. `quarantined` are the numbers of the OBX segments
-    that are, None for the whole message. `tables` are those that could not read them.
+    `subject` is None where the message names no subject of the site. `quarantined` are the numbers of the results (of
+    the OBX segments, in HL7 v2) that are, None for the whole message. `tables` are those that could not read them.
     """
 
     subject: SubjectId | None
@@ -187,6 +189,12 @@ class LabMessageQuarantined(Event, name="lab-message-quarantined", version=1, ta
     def tags(self) -> tuple[str, ...]:
         """Those of the fields, and one for the message: what it comes to is decided within it."""
         return (*super().tags(), message_tag(self.message_key))
+
+
+@upcaster("lab-message-quarantined", 1)
+def _without_expressions(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew messages of HL7 v2 alone, whose places are no FHIRPath."""
+    return data | {"grounds": [ground | {"expression": None} for ground in data["grounds"]]}
 
 
 class LabMessageReleased(Event, name="lab-message-released", version=1, tags=("subject", "site")):

@@ -10,7 +10,10 @@ from sqlalchemy import and_, or_, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.labs.events import LabReportRecorded
 from services.labs.projections import QuarantinedMessage, Result, Subject
+from shared.events import decode
+from shared.eventstore.model import EventLog, Query, QueryItem
 from shared.eventstore.record import format_instant
 from shared.problems import INVALID, UNKNOWN_SUBJECT
 
@@ -22,7 +25,7 @@ async def results_of(
     session: AsyncSession,
     subject: str,
     *,
-    code: str | None,
+    codes: Collection[str] | None,
     collected_from: datetime | None,
     collected_to: datetime | None,
     current_only: bool,
@@ -37,8 +40,8 @@ async def results_of(
         raise UNKNOWN_SUBJECT(subject=subject)
     place = tuple_(col(Result.collected_at), col(Result.code), col(Result.key))
     question = select(Result).where(Result.subject == subject)
-    if code is not None:
-        question = question.where(Result.code == code)
+    if codes is not None:
+        question = question.where(col(Result.code).in_(codes))
     if collected_from is not None:
         question = question.where(Result.collected_at >= collected_from)
     if collected_to is not None:
@@ -52,6 +55,24 @@ async def results_of(
     order = (col(Result.collected_at), col(Result.code), col(Result.key), col(Result.version).desc())
     rows = list((await session.exec(question.order_by(*order).limit(limit + 1))).all())
     return rows[:limit], _cursor(rows[limit - 1]) if len(rows) > limit else None
+
+
+async def result_version(session: AsyncSession, key: str, version: int | None) -> Result | None:
+    """A version of a result, by default the one that counts; None where there is none."""
+    if version is not None:
+        return await session.get(Result, (key, version))
+    counts = select(Result).where(Result.key == key, col(Result.current))
+    return (await session.exec(counts)).one_or_none()
+
+
+async def report_at(log: EventLog, position: int) -> LabReportRecorded | None:
+    """The report that was recorded at a position, None where something else was."""
+    read = await log.read(Query((QueryItem((LabReportRecorded.name,)),)), after=position - 1, limit=1)
+    for stored in read.events:
+        event = decode(stored).event
+        if stored.position == position and isinstance(event, LabReportRecorded):
+            return event
+    return None
 
 
 def _cursor(row: Result) -> str:

@@ -46,7 +46,7 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     Raises a Problem where no acknowledgment can be made: the token speaks for several sites or for another sending
     application, or the body is too large.
     """
-    setting = setting_of(call, _only_site(call))
+    setting = setting_of(call, only_site(call))
     try:
         transmission = split(decode(body, charset))
         arrivals = []
@@ -77,11 +77,11 @@ def require_application(call: Call, application: str) -> None:
         raise FORBIDDEN("The token speaks for another sending application.")
 
 
-def _only_site(call: Call) -> str:
+def only_site(call: Call) -> str:
     """The site that a sending facility belongs to: the token's, which must speak for one alone."""
     sites = call.actor.sites
     if sites is None or len(sites) != 1:
-        raise FORBIDDEN("A token that sends HL7 v2 speaks for exactly one site.")
+        raise FORBIDDEN("A token that sends HL7 v2 or FHIR speaks for exactly one site.")
     return next(iter(sites))
 
 

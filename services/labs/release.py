@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from services.labs import domain
-from services.labs.commands import Release, ReleaseMessage
+from services.labs.commands import RecordLabReport, Release, ReleaseMessage
 from services.labs.events import LabMessageQuarantined
+from services.labs.fhir_receive import read_again
 from services.labs.hl7_errors import Hl7Error
 from services.labs.hl7v2 import ground_of, read_message
 from services.labs.normalization import Aliases
@@ -21,16 +22,12 @@ async def release(call: Call, quarantine: int, body: Release) -> Outcome:
     message = await _quarantined_at(call, quarantine)
     call.actor.require_site(message.site)
     text = await open_message(call.runtime, message)
-    try:
-        read = read_message(
-            text,
-            setting_of(call, message.site),
-            subject=body.subject or message.subject,
-            aliases=Aliases(body.mapping.codes, body.mapping.units),
-            quarantined=message.quarantined,
-        )
-    except Hl7Error as error:
-        raise domain.STILL_UNREADABLE(error.text, grounds=[ground_of(error).model_dump(mode="json")]) from error
+    subject = body.subject or message.subject
+    aliases = Aliases(body.mapping.codes, body.mapping.units)
+    if message.source == "fhir":
+        read = read_again(call, message, text, subject, aliases)
+    else:
+        read = _read_hl7v2(call, message, text, subject, aliases)
     again = {
         "occurred_at": body.occurred_at or read.occurred_at,
         "reason": body.reason,
@@ -39,6 +36,16 @@ async def release(call: Call, quarantine: int, body: Release) -> Outcome:
         "sealed": await seal_message(call.runtime, read, text),
     }
     return await call.handle(domain.RELEASE, ReleaseMessage(**(dict(read) | again)))
+
+
+def _read_hl7v2(
+    call: Call, message: LabMessageQuarantined, text: str, subject: str | None, aliases: Aliases
+) -> RecordLabReport:
+    setting = setting_of(call, message.site)
+    try:
+        return read_message(text, setting, subject=subject, aliases=aliases, quarantined=message.quarantined)
+    except Hl7Error as error:
+        raise domain.STILL_UNREADABLE(error.text, grounds=[ground_of(error).model_dump(mode="json")]) from error
 
 
 async def _quarantined_at(call: Call, position: int) -> LabMessageQuarantined:

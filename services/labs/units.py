@@ -176,6 +176,14 @@ def canonical(
     return converted
 
 
+def is_molar(code: str, unit: str, *, sent_as: str | None = None) -> bool:
+    """Whether a value in the unit is brought to the canonical one by a molar mass: then its LOINC no longer fits."""
+    try:
+        return "/" in ANALYTES[code].accepts[_listed_unit(ANALYTES[code], unit, sent_as, {})]
+    except UnitError:
+        return True
+
+
 def convert(
     code: str,
     value: Decimal,

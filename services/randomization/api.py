@@ -50,7 +50,7 @@ from services.randomization.events import EligibilityAssessed, SubjectRandomized
 from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
 from services.randomization.questions import capped_scopes, detail_of, errors_at, page_of_subjects, subjects_at
-from services.randomization.scheme import SCHEME_REVEALED
+from services.randomization.scheme import SCHEME_OUTDATED, SCHEME_REVEALED
 from services.randomization.sealing import scheme_in_effect
 from services.randomization.sites import CAP_REACHED, SITE_CLOSED
 from services.randomization.subject import RESCREENED
@@ -165,6 +165,7 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
         domain.ALREADY_RANDOMIZED,
         domain.NOT_ENROLLED,
         domain.ALLOCATION_LIST_DIFFERS,
+        SCHEME_OUTDATED,
         SCHEME_REVEALED,
     ),
 )

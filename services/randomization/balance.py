@@ -6,6 +6,7 @@ allocation may correct them, or say that the subject is counted no longer (deplo
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -33,43 +34,68 @@ OF_BALANCE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Allocated:
-    """A subject as it is counted: `stratum` is the scheme's that was used, `corrected` the true one of the protocol."""
+class Place:
+    """Where a subject is counted: `stratum` is the scheme's that was used, `corrected` the true one of the protocol."""
 
     scheme: int
     stratum: str
     arm: str
     corrected: str | None = None
-    counted: bool = True
 
     def stratum_in(self, scheme: RandomizationSchemeSealed) -> str:
-        """The stratum of its scheme that it truly belongs to."""
-        return self.stratum if self.corrected is None else stratum_under(scheme, self.corrected)
+        """The stratum of its scheme that it truly belongs to.
+
+        A correction under a protocol of other factors than the scheme's tells nothing of the scheme's levels.
+        """
+        corrected = None if self.corrected is None else stratum_under(scheme, self.corrected)
+        return self.stratum if corrected is None else corrected
 
 
-Balance = Mapping[str, Allocated]
-"""The allocated subjects by their numbers."""
+class Balance:
+    """How many subjects are counted at each place, and which.
 
+    It belongs to one fold, which changes it in place: a copy at each event would cost the square of the trial.
+    """
 
-def evolve_balance(balance: Balance, event: Event) -> Balance:
-    """The balance after one more event. Whom any error takes out of the counts, no later one takes in again."""
-    match event:
-        case SubjectRandomized(subject=subject, scheme=scheme, stratum=stratum, arm=arm):
-            return {**balance, subject: Allocated(scheme, stratum, arm)}
-        case StratumCorrected(subject=subject, stratum_corrected=corrected) if subject in balance:
-            balance = {**balance, subject: replace(balance[subject], corrected=corrected)}
-        case _:
-            pass
-    match event:
-        case (
-            RandomizationMarkedInError(subject=subject, counted_in_balance=False)
-            | StratumCorrected(subject=subject, counted_in_balance=False)
-            | WrongTreatmentGiven(subject=subject, counted_in_balance=False)
-            | SubjectRandomizedTwice(subject=subject, counted_in_balance=False)
-        ) if subject in balance:
-            return {**balance, subject: replace(balance[subject], counted=False)}
-        case _:
-            return balance
+    def __init__(self) -> None:
+        self._places: dict[str, Place] = {}
+        self._subjects: Counter[Place] = Counter()
+
+    def add(self, event: Event) -> None:
+        """One more event. Whom any error takes out of the counts, no later one takes in again."""
+        match event:
+            case SubjectRandomized(subject=subject, scheme=scheme, stratum=stratum, arm=arm):
+                self._put(subject, Place(scheme, stratum, arm))
+            case (
+                RandomizationMarkedInError(subject=subject, counted_in_balance=False)
+                | StratumCorrected(subject=subject, counted_in_balance=False)
+                | WrongTreatmentGiven(subject=subject, counted_in_balance=False)
+                | SubjectRandomizedTwice(subject=subject, counted_in_balance=False)
+            ):
+                self._take(subject)
+            case StratumCorrected(subject=subject, stratum_corrected=corrected):
+                if (place := self._take(subject)) is not None:
+                    self._put(subject, replace(place, corrected=corrected))
+            case _:
+                pass
+
+    def counted(self, scheme: RandomizationSchemeSealed) -> list[tuple[str, str, int]]:
+        """True stratum, arm, and how many who were allocated under the scheme are counted there."""
+        return [
+            (place.stratum_in(scheme), place.arm, subjects)
+            for place, subjects in self._subjects.items()
+            if place.scheme == scheme.scheme and subjects
+        ]
+
+    def _put(self, subject: str, place: Place) -> None:
+        self._places[subject] = place
+        self._subjects[place] += 1
+
+    def _take(self, subject: str) -> Place | None:
+        place = self._places.pop(subject, None)
+        if place is not None:
+            self._subjects[place] -= 1
+        return place
 
 
 def dynamic_method(scheme: RandomizationSchemeSealed) -> Dynamic | None:
@@ -85,24 +111,20 @@ def counts_of(scheme: RandomizationSchemeSealed, balance: Balance, stratum: str)
 
     For minimization: over the whole trial, at each of the subject's levels. Otherwise: in its stratum.
     """
-    counted = [
-        (each.stratum_in(scheme), each.arm)
-        for each in balance.values()
-        if each.scheme == scheme.scheme and each.counted
-    ]
+    counted = balance.counted(scheme)
     if scheme.method != "minimization":
-        return {WHOLE: _by_arm(scheme, (arm for place, arm in counted if place == stratum))}
+        return {WHOLE: _by_arm(scheme, ((arm, seen) for place, arm, seen in counted if place == stratum))}
     return {
-        factor: _by_arm(scheme, (arm for place, arm in counted if place.split("|")[number] == level))
+        factor: _by_arm(scheme, ((arm, seen) for place, arm, seen in counted if place.split("|")[number] == level))
         for number, (factor, level) in enumerate(zip(scheme.strata, stratum.split("|"), strict=True))
     }
 
 
-def _by_arm(scheme: RandomizationSchemeSealed, arms: Iterable[str]) -> dict[str, int]:
-    seen = dict.fromkeys(ratio_of(scheme.arms), 0)
-    for arm in arms:
-        seen[arm] += 1
-    return seen
+def _by_arm(scheme: RandomizationSchemeSealed, counted: Iterable[tuple[str, int]]) -> dict[str, int]:
+    by_arm = dict.fromkeys(ratio_of(scheme.arms), 0)
+    for arm, seen in counted:
+        by_arm[arm] += seen
+    return by_arm
 
 
 def draw(

@@ -9,7 +9,7 @@ screening number.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from services.randomization.balance import (
@@ -18,7 +18,6 @@ from services.randomization.balance import (
     counts_of,
     draw,
     dynamic_method,
-    evolve_balance,
 )
 from services.randomization.commands import (
     AssessEligibility,
@@ -37,7 +36,16 @@ from services.randomization.events import (
     SubjectRandomized,
     SubjectWithdrawn,
 )
-from services.randomization.scheme import ABOUT_SCHEMES, SCHEME_REVEALED, Schemes, Secret, listed, stratum_under
+from services.randomization.scheme import (
+    ABOUT_SCHEMES,
+    SCHEME_OUTDATED,
+    SCHEME_REVEALED,
+    Schemes,
+    Secret,
+    listed,
+    require_current,
+    stratum_under,
+)
 from services.randomization.scheme import evolve as evolve_schemes
 from services.randomization.sites import Room, about_room, evolve_room, require_room
 from services.randomization.subject import Subject, evolve, require_active, subject_decider, subject_query
@@ -172,16 +180,16 @@ def withdrawal(protocol: Protocol) -> Decider[WithdrawSubject, Subject]:
 
 @dataclass(frozen=True, slots=True)
 class Allocations:
-    """A subject that asks for an arm, the schemes, and what the slots of each stratum have given so far.
+    """A subject that asks for an arm, the schemes, what the slots of each stratum have given so far, and the balance.
 
-    `balance` is None under a scheme of lists: they look at no counts.
+    The last two are of all subjects. They belong to one fold, which changes them in place (see `Balance`).
     """
 
     id: str
     subject: Subject = field(default_factory=Subject)
     schemes: Schemes = field(default_factory=Schemes)
-    given: Mapping[tuple[int, str], tuple[str, ...]] = field(default_factory=dict)
-    balance: Balance | None = None
+    given: dict[tuple[int, str], list[str]] = field(default_factory=dict)
+    balance: Balance = field(default_factory=Balance)
 
     def numbered(self, stratum: str) -> int:
         """How many subjects of a stratum have a randomization number, under whatever scheme."""
@@ -198,10 +206,8 @@ def evolve_allocations(state: Allocations, recorded: Recorded) -> Allocations:
     """Slots and counts are those of all subjects; everything else, of the one that asks."""
     event = recorded.event
     if isinstance(event, SubjectRandomized):
-        given = (*state.given.get((event.scheme, event.stratum), ()), event.arm)
-        state = replace(state, given={**state.given, (event.scheme, event.stratum): given})
-    if state.balance is not None:
-        state = replace(state, balance=evolve_balance(state.balance, event))
+        state.given.setdefault((event.scheme, event.stratum), []).append(event.arm)
+    state.balance.add(event)
     if f"subject:{state.id}" in event.tags():
         return replace(state, subject=evolve(state.subject, recorded))
     return replace(state, schemes=evolve_schemes(state.schemes, recorded))
@@ -228,7 +234,10 @@ def randomize(
         raise WRITE_CONFLICT("Another scheme has just been sealed.")
     if scheme.scheme in state.schemes.revealed:
         raise SCHEME_REVEALED(scheme=scheme.scheme)
+    require_current(protocol, scheme)
     stratum = stratum_under(scheme, subject.stratum)
+    if stratum is None:
+        raise SCHEME_OUTDATED("The subject was assessed under a protocol with other factors.", scheme=scheme.scheme)
     arm, draws = _arm(scheme, secret, stratum, state)
     number = "-".join([*stratum.split("|"), f"{state.numbered(stratum) + 1:03d}"])
     return [
@@ -251,11 +260,11 @@ def _arm(
     """The next row of the stratum's list, or a draw under the counts, with the record of it."""
     method = dynamic_method(scheme)
     if method is not None:
-        counts = counts_of(scheme, state.balance or {}, stratum)
+        counts = counts_of(scheme, state.balance, stratum)
         slot = state.used(scheme, stratum)
         arm, drawn = draw(scheme, method, counts, seed=secret.seed, subject=state.id, stratum=stratum, slot=slot)
         return arm, [drawn]
-    given = state.given.get((scheme.scheme, stratum), ())
+    given = tuple(state.given.get((scheme.scheme, stratum), ()))
     rows = listed(scheme.arms, secret, stratum, len(given) + 1)
     if rows[:-1] != given:
         raise ALLOCATION_LIST_DIFFERS()
@@ -281,7 +290,7 @@ def allocation(
 
     return Decider(
         boundary=boundary,
-        initial=lambda command: Allocations(id=command.subject, balance={} if dynamic else None),
+        initial=lambda command: Allocations(id=command.subject),
         evolve=evolve_allocations,
         decide=lambda command, state: randomize(protocol, scheme, secret, command, state),
     )

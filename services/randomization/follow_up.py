@@ -11,7 +11,12 @@ from collections.abc import Sequence
 from services.randomization.commands import LoseSubject, RegainContact
 from services.randomization.events import ContactRegained, SubjectLostToFollowUp
 from services.randomization.subject import Subject, require_active, require_randomized, subject_decider
-from services.visits.events import AdverseEventReported, SubjectEvaluated
+from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
+    AdverseEventReported,
+    SubjectEvaluated,
+)
 from shared.chronology import require_not_before
 from shared.decision import Decider
 from shared.events import Event
@@ -63,6 +68,8 @@ def loss_to_follow_up(protocol: Protocol) -> Decider[LoseSubject, Subject]:
         protocol,
         lambda command, subject: lose(protocol, command, subject),
         AdverseEventReported,
+        AdverseEventFollowedUp,
+        AdverseEventNullified,
         SubjectEvaluated,
     )
 

@@ -7,8 +7,9 @@ clinical trial", Biometrics 1975;31:103–115. Worked examples: Scott et al. 200
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from fractions import Fraction
+from math import lcm
 from typing import Literal
 
 from services.randomization.odds import Counts, Odds, Ratio, odds_of, proportional, require_counts, require_shares
@@ -56,22 +57,24 @@ def _score(
     """G of the arm: the weighted imbalance over the factors, had the new subject got it."""
     return sum(
         (
-            weight
-            * _distance(
-                [Fraction(counts[factor][each] + (each == arm), share) for each, share in ratio.items()], distance
-            )
+            weight * _distance({each: seen + (each == arm) for each, seen in counts[factor].items()}, ratio, distance)
             for factor, weight in weights.items()
         ),
         Fraction(0),
     )
 
 
-def _distance(values: Sequence[Fraction], distance: Distance) -> Fraction:
-    """How far apart the values are: their range, or their sample variance (divisor n − 1)."""
+def _distance(counts: Counts, ratio: Ratio, distance: Distance) -> Fraction:
+    """How far apart the counts are in units of their shares: their range, or their sample variance (divisor n − 1).
+
+    Both are computed in whole numbers, and divided once: the variance of n values x as (n Σx² − (Σx)²) / n(n − 1).
+    """
+    unit = lcm(*ratio.values())
+    values = [seen * unit // ratio[arm] for arm, seen in counts.items()]
     if distance == "range":
-        return max(values) - min(values)
-    mean = sum(values, Fraction(0)) / len(values)
-    return sum(((value - mean) ** 2 for value in values), Fraction(0)) / (len(values) - 1)
+        return Fraction(max(values) - min(values), unit)
+    n = len(values)
+    return Fraction(n * sum(value * value for value in values) - sum(values) ** 2, n * (n - 1) * unit**2)
 
 
 def _require_factors(counts: Mapping[str, Counts], ratio: Ratio, weights: Mapping[str, Fraction]) -> None:

@@ -28,7 +28,14 @@ from services.randomization.events import (
     SubjectWithdrawn,
     WrongTreatmentGiven,
 )
-from services.visits.events import AdverseEventReported, CiclosporinDosed, ProductInfused, SubjectEvaluated
+from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
+    AdverseEventReported,
+    CiclosporinDosed,
+    ProductInfused,
+    SubjectEvaluated,
+)
 from shared.events import Recorded
 from shared.projection import Projection
 from shared.rows import Rows
@@ -232,8 +239,13 @@ def _apply_course(rows: Rows, recorded: Recorded) -> None:
             rows.first(Subject, subject, treated_at=at)
         case SubjectEvaluated(subject=subject, final=final):
             rows.change(Subject, subject, evaluated_at=at, **({"completed_at": at} if final else {}))
-        case AdverseEventReported(subject=subject, fatal=True):
+        case AdverseEventReported(subject=subject, fatal=True) | AdverseEventFollowedUp(subject=subject, fatal=True):
             rows.first(Subject, subject, died_at=at)
+        case (
+            AdverseEventFollowedUp(subject=subject, death_retracted=True)
+            | AdverseEventNullified(subject=subject, death_retracted=True)
+        ):
+            rows.change(Subject, subject, died_at=None)
 
 
 def _apply_errors(rows: Rows, recorded: Recorded) -> None:
@@ -281,6 +293,8 @@ PROJECTION = Projection(
         CiclosporinDosed,
         SubjectEvaluated,
         AdverseEventReported,
+        AdverseEventFollowedUp,
+        AdverseEventNullified,
     ),
     apply=apply,
 )

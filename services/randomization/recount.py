@@ -7,8 +7,9 @@ needs the standard library alone, and of this project the arithmetic of the meth
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from services.randomization import biased_coin, minimization, urn
@@ -32,46 +33,55 @@ OF_BALANCE = (
 
 
 class Recount:
-    """How many subjects each arm had in each stratum, event by event."""
+    """How many subjects each arm had in each stratum, or at each level of minimization's factors, event by event."""
 
     def __init__(self, schemes: Mapping[int, Record]) -> None:
         self._schemes = schemes
         self._places: dict[str, tuple[int, str, str]] = {}
-        self._subjects: Counter[tuple[int, str, str]] = Counter()
+        self._subjects: Counter[tuple[int, str, str, str]] = Counter()
 
     def add(self, kind: str, data: Record) -> None:
         """One more event. A subject that is counted no longer has no place, and never gets another."""
         if kind == ALLOCATION:
             self._put(data["subject"], (data["scheme"], data["stratum"], data["arm"]))
         elif (place := self._places.pop(data["subject"], None)) is not None:
-            self._subjects[place] -= 1
+            self._count(place, -1)
             if data["counted_in_balance"]:
                 self._put(data["subject"], self._corrected(place, data) if kind == CORRECTION else place)
 
     def counts(self, version: int, stratum: str) -> dict[str, dict[str, int]]:
         """What the method looks at for a new subject of a stratum of the scheme: by factor, or of the stratum."""
+        arms = [each["code"] for each in self._schemes[version]["arms"]]
+        return {
+            key: {arm: self._subjects[version, key, level, arm] for arm in arms}
+            for key, level in self._looked_at(version, stratum)
+        }
+
+    def _looked_at(self, version: int, stratum: str) -> list[tuple[str, str]]:
+        """The factors with the stratum's levels; of a method that looks at the stratum as a whole, the stratum."""
         scheme = self._schemes[version]
         if scheme["method"] != "minimization":
-            return {"stratum": self._by_arm(version, {stratum})}
-        strata = {place for number, place, _ in self._subjects if number == version}
-        return {
-            factor: self._by_arm(version, {place for place in strata if place.split("|")[number] == level})
-            for number, (factor, level) in enumerate(zip(scheme["strata"], stratum.split("|"), strict=True))
-        }
+            return [("stratum", stratum)]
+        return list(zip(scheme["strata"], stratum.split("|"), strict=True))
 
     def _put(self, subject: str, place: tuple[int, str, str]) -> None:
         self._places[subject] = place
-        self._subjects[place] += 1
+        self._count(place, 1)
+
+    def _count(self, place: tuple[int, str, str], subjects: int) -> None:
+        version, stratum, arm = place
+        for key, level in self._looked_at(version, stratum):
+            self._subjects[version, key, level, arm] += subjects
 
     def _corrected(self, place: tuple[int, str, str], correction: Record) -> tuple[int, str, str]:
+        """The true place; the old one where the protocol's factors were others by then than the scheme's."""
         version, _, arm = place
         scheme = self._schemes[version]
-        levels = dict(zip(scheme["factors"], correction["stratum_corrected"].split("|"), strict=True))
-        return version, "|".join(levels[name] for name in scheme["strata"]), arm
-
-    def _by_arm(self, version: int, strata: Set[str]) -> dict[str, int]:
-        arms = [each["code"] for each in self._schemes[version]["arms"]]
-        return {arm: sum(self._subjects[version, stratum, arm] for stratum in strata) for arm in arms}
+        names, levels = scheme["factors"], correction["stratum_corrected"].split("|")
+        if len(names) != len(levels):
+            return place
+        by_factor = dict(zip(names, levels, strict=True))
+        return version, "|".join(by_factor[name] for name in scheme["strata"]), arm
 
 
 def difference(
@@ -102,6 +112,10 @@ def difference(
     return ""
 
 
+_fraction = cache(Fraction)
+"""The parameters of a scheme are read for each of its allocations."""
+
+
 def _odds(scheme: Record, counts: Mapping[str, Mapping[str, int]]) -> Odds:
     ratio = {each["code"]: each["share"] for each in scheme["arms"]}
     told = scheme["parameters"]
@@ -109,12 +123,12 @@ def _odds(scheme: Record, counts: Mapping[str, Mapping[str, int]]) -> Odds:
         case "simple":
             return proportional(ratio)
         case "biased-coin":
-            return biased_coin.odds(counts["stratum"], ratio, p=Fraction(told["p"]))
+            return biased_coin.odds(counts["stratum"], ratio, p=_fraction(told["p"]))
         case "urn":
             return urn.odds(counts["stratum"], ratio, alpha=told["alpha"], beta=told["beta"])
         case "minimization":
-            weights = {factor: Fraction(weight) for factor, weight in told["weights"].items()}
-            return minimization.odds(counts, ratio, weights=weights, p=Fraction(told["p"]), distance=told["distance"])
+            weights = {factor: _fraction(weight) for factor, weight in told["weights"].items()}
+            return minimization.odds(counts, ratio, weights=weights, p=_fraction(told["p"]), distance=told["distance"])
         case unknown:
             raise ValueError(f"there is no method {unknown}")
 

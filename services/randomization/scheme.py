@@ -32,6 +32,11 @@ from shared.problems import INVALID, refusal
 from shared.protocol import Protocol
 
 UNKNOWN_SCHEME = refusal("unknown-scheme", 404, "No scheme of that version has been sealed.")
+SCHEME_OUTDATED = refusal(
+    "scheme-outdated",
+    409,
+    "The protocol has other arms or factors of strata than when the scheme was sealed; a statistician seals a new one.",
+)
 SCHEME_REVEALED = refusal("scheme-revealed", 409, "The seed of the scheme has been revealed.")
 
 ABOUT_SCHEMES = Query((QueryItem(types=(RandomizationSchemeSealed.name, RandomizationSeedRevealed.name)),))
@@ -39,11 +44,11 @@ ABOUT_SCHEMES = Query((QueryItem(types=(RandomizationSchemeSealed.name, Randomiz
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What of a scheme lies outside the log until it is revealed."""
+    """What of a scheme lies outside the log until it is revealed. No text of this object tells any of it."""
 
-    seed: bytes
-    nonce: bytes
-    block_sizes: tuple[int, ...]
+    seed: bytes = field(repr=False)
+    nonce: bytes = field(repr=False)
+    block_sizes: tuple[int, ...] = field(repr=False)
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -175,10 +180,23 @@ def ratio_of(shares: Sequence[ArmShare]) -> dict[str, int]:
     return {each.code: each.share for each in shares}
 
 
-def stratum_under(scheme: RandomizationSchemeSealed, stratum: str) -> str:
-    """The stratum of a scheme that a subject of a stratum of the protocol belongs to: `RA` of `RA|01`."""
-    levels = dict(zip(scheme.factors, stratum.split("|"), strict=True))
-    return "|".join(levels[name] for name in scheme.strata)
+def stratum_under(scheme: RandomizationSchemeSealed, stratum: str) -> str | None:
+    """The stratum of a scheme that a subject of a stratum of the protocol belongs to: `RA` of `RA|01`.
+
+    None where that names other factors than the protocol had when the scheme was sealed.
+    """
+    levels = stratum.split("|") if stratum else []
+    if len(levels) != len(scheme.factors):
+        return None
+    by_factor = dict(zip(scheme.factors, levels, strict=True))
+    return "|".join(by_factor[name] for name in scheme.strata)
+
+
+def require_current(protocol: Protocol, scheme: RandomizationSchemeSealed) -> None:
+    """Raise SCHEME_OUTDATED where the protocol was amended in what the scheme allocates by."""
+    factors = tuple(factor.name for factor in protocol.allocation.strata)
+    if scheme.factors != factors or {arm.code for arm in scheme.arms} != set(protocol.arm_codes):
+        raise SCHEME_OUTDATED(scheme=scheme.scheme)
 
 
 def seal(command: SealScheme, schemes: Schemes) -> Sequence[Event]:

@@ -23,7 +23,7 @@ from services.randomization.scheme import (
     evolve,
 )
 from services.randomization.stream import NONCE_BYTES
-from services.randomization.vault import make_secret, open_secret
+from services.randomization.vault import make_secret, open_secret, secret_in_use
 from shared.call import Call
 from shared.decision import Outcome, Provenance, handle
 from shared.events import decode
@@ -51,7 +51,7 @@ async def scheme_in_effect(call: Call) -> tuple[RandomizationSchemeSealed, Secre
         await handle(runtime.log, runtime.clock, SEALING, command.model_copy(update={"only_first": True}), provenance)
         schemes, _ = await schemes_of(runtime.log)
     scheme = schemes.require(len(schemes.sealed))
-    return scheme, await open_secret(runtime.key_store, scheme)
+    return scheme, await secret_in_use(runtime.key_store, scheme)
 
 
 async def seal_scheme(call: Call, body: Scheme) -> Outcome:

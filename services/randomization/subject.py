@@ -23,7 +23,12 @@ from services.randomization.events import (
     SubjectScreened,
     SubjectWithdrawn,
 )
-from services.visits.events import AdverseEventReported, SubjectEvaluated
+from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
+    AdverseEventReported,
+    SubjectEvaluated,
+)
 from shared.chronology import require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -131,8 +136,10 @@ def _course(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, lost=False)
         case SubjectEvaluated(final=True):
             return replace(subject, completed=True)
-        case AdverseEventReported(fatal=True):
+        case AdverseEventReported(fatal=True) | AdverseEventFollowedUp(fatal=True):
             return replace(subject, died=True)
+        case AdverseEventFollowedUp(death_retracted=True) | AdverseEventNullified(death_retracted=True):
+            return replace(subject, died=False)
         case _:
             return subject
 

@@ -7,6 +7,7 @@ or the log alone, tells nothing of the next arm.
 from __future__ import annotations
 
 import json
+from weakref import WeakKeyDictionary
 
 from services.randomization.events import RandomizationSchemeSealed
 from services.randomization.scheme import Secret
@@ -34,6 +35,22 @@ async def open_secret(keys: KeyStore, scheme: RandomizationSchemeSealed) -> Secr
         nonce=bytes.fromhex(hidden["nonce"]),
         block_sizes=tuple(hidden["block_sizes"]),
     )
+
+
+async def secret_in_use(keys: KeyStore, scheme: RandomizationSchemeSealed) -> Secret:
+    """The secret of the scheme that allocates, which is opened once while the key store is open: it never changes.
+
+    Another one that is asked for takes its place. Raises as `open_secret`.
+    """
+    if (in_use := _IN_USE.get(keys)) is not None and in_use[0] == scheme.id:
+        return in_use[1]
+    secret = await open_secret(keys, scheme)
+    _IN_USE[keys] = scheme.id, secret
+    return secret
+
+
+_IN_USE: WeakKeyDictionary[KeyStore, tuple[str, Secret]] = WeakKeyDictionary()
+"""By key store, the id of a scheme and its secret: in the memory of this process alone (deploy/decisions/0028)."""
 
 
 def _seed_of(scheme: str) -> str:

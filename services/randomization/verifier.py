@@ -160,8 +160,11 @@ def _require_one_each(found: Found) -> None:
 
 def _require_in_effect(found: Found, version: int, position: int) -> None:
     """The scheme of an allocation is the last that was sealed before it, and was secret still."""
-    before = [number for number, (sealed_at, _) in found.sealed.items() if sealed_at < position]
-    if not before or version != before[-1]:
+
+    def sealed_before(number: int) -> bool:
+        return number in found.sealed and found.sealed[number][0] < position
+
+    if not sealed_before(version) or sealed_before(version + 1):
         raise MismatchError(position, f"scheme {version} was not in effect")
     if version in found.revealed and found.revealed[version][0] < position:
         raise MismatchError(position, f"scheme {version} had been revealed")

@@ -1,16 +1,14 @@
-"""What the calls of this service answer with, made from what was recorded or from a subject's calendar."""
+"""What the calls of this service answer with, made from what was recorded."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from services.visits.calendar import Calendar
 from services.visits.ciclosporin import intervals
 from services.visits.events import (
-    AdverseEventReported,
     CiclosporinAdvice,
     LineageStatus,
     OverallResponse,
@@ -18,11 +16,10 @@ from services.visits.events import (
     StatusReason,
     SubjectEvaluated,
 )
-from services.visits.schedule import ItemState, State
 from services.visits.second_dose import SecondDoseState
 from services.visits.subject import Subject
 from shared.answers import Written
-from shared.protocol.language import AnalyteCode, ArmCode, Measurement, SubjectId
+from shared.protocol.language import AnalyteCode, Measurement, SubjectId
 
 
 class InfusedProduct(Written):
@@ -96,26 +93,6 @@ class CiclosporinCourse(BaseModel):
         )
 
 
-class ReportsDue(BaseModel):
-    """By when an adverse event is to be reported; null where no report is called for."""
-
-    sponsor_by: datetime | None
-    authority_on: Annotated[date | None, Field(description="Last day in the sponsor's zone.")]
-    follow_up_on: Annotated[date | None, Field(description="Last day for the complete report.")]
-
-
-class ReportedAdverseEvent(Written):
-    """The reports that the adverse event calls for."""
-
-    due: ReportsDue
-
-    @classmethod
-    def of(cls, reported: AdverseEventReported, position: int) -> Self:
-        """The adverse event that was recorded."""
-        due = ReportsDue.model_validate(dict(reported), extra="ignore")
-        return cls(subject=reported.subject, position=position, due=due)
-
-
 class MadeEvaluation(Written):
     """The response at a timepoint; `inputs` are the positions of the log that it rests on."""
 
@@ -141,78 +118,3 @@ class SecondDose(BaseModel):
     subject: SubjectId
     state: SecondDoseState
     because: list[StatusReason]
-
-
-class ItemWindow(BaseModel):
-    """The first and the last day on which an item may be done."""
-
-    from_: Annotated[date, Field(serialization_alias="from")]
-    to: date
-
-
-class ScheduledItem(BaseModel):
-    """One thing to be done for a subject, and how it stands. Days are civil days of the site."""
-
-    code: str
-    activity: str
-    nominal_on: date
-    window: ItemWindow
-    state: State
-    done_on: date | None
-    position: Annotated[int | None, Field(description="Where in the log its doing stands.")]
-
-    @classmethod
-    def of(cls, state: ItemState, **more: Any) -> Self:  # noqa: ANN401 (the fields of a subclass)
-        """An item of the plan as it stands."""
-        item = state.item
-        return cls(
-            code=item.code,
-            activity=item.activity,
-            nominal_on=item.nominal_on,
-            window=ItemWindow(from_=item.window.opens_on, to=item.window.closes_on),
-            state=state.state,
-            done_on=state.done_on,
-            position=state.position,
-            **more,
-        )
-
-
-class SubjectSchedule(BaseModel):
-    """A subject's items as of a day, by nominal day."""
-
-    subject: SubjectId
-    arm: ArmCode
-    day_0: Annotated[date, Field(description="The day of the first treatment; until then, that of randomization.")]
-    started_late: Annotated[bool, Field(description="Treatment began later after randomization than allowed.")]
-    as_of: date
-    items: list[ScheduledItem]
-
-    @classmethod
-    def of(cls, calendar: Calendar, as_of: date) -> Self:
-        """The schedule of one subject as of a day, past or future."""
-        start = calendar.start()
-        return cls(
-            subject=calendar.subject.id,
-            arm=calendar.arm,
-            day_0=start.day_0,
-            started_late=start.is_late,
-            as_of=as_of,
-            items=[ScheduledItem.of(item) for item in calendar.states(as_of)],
-        )
-
-
-class DueItem(ScheduledItem):
-    """An item that is `due` (its window is open) or overdue (`missed`)."""
-
-    subject: SubjectId
-
-    @property
-    def cursor(self) -> str:
-        return f"{self.subject}/{self.nominal_on}/{self.code}"
-
-
-class DueList(BaseModel):
-    """One page, by subject and nominal day; `next` is the cursor of the page after, if any."""
-
-    items: list[DueItem]
-    next: str | None

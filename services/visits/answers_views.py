@@ -39,6 +39,13 @@ MomentKind = Literal[
     "contact-regained",
     "withdrawal",
     "death",
+    "adverse-event-follow-up",
+    "adverse-event-nullified",
+    "safety-report",
+    "ciclosporin-advice",
+    "allocation-error",
+    "missed",
+    "deviation",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The visits service over HTTP: treatment, observation, safety, response, and the schedule that they follow."""
+"""The visits service over HTTP: treatment, observation and response; `api_schedule` and `api_safety` hold the rest."""
 
 from __future__ import annotations
 
@@ -7,53 +7,54 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.visits import api_ciclosporin, api_views, domain, dosing, evaluation, second_dose
+from services.visits import (
+    api_ciclosporin,
+    api_deviations,
+    api_safety,
+    api_schedule,
+    api_views,
+    domain,
+    dosing,
+    evaluation,
+    second_dose,
+)
 from services.visits.answers import (
-    DueList,
     InfusedProduct,
     MadeEvaluation,
     PreparedDose,
-    ReportedAdverseEvent,
     SecondDose,
-    SubjectSchedule,
 )
+from services.visits.clock_jobs import MISSED_ITEMS
 from services.visits.commands import (
-    AdverseEvent,
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
-    CivilDate,
     EvaluateSubject,
     Evaluation,
     InfuseProduct,
     Infusion,
     RecordTransfusion,
-    ReportAdverseEvent,
     SafetyLook,
     ScoreSymptoms,
     Symptoms,
     ViabilityPct,
     WeightKg,
 )
-from services.visits.events import AdverseEventReported, ProductInfused, SubjectEvaluated
+from services.visits.events import ProductInfused, SubjectEvaluated
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
-from services.visits.questions import CURSOR, arm_of, calendar_of, due_at_site, subject_in_log
+from services.visits.questions import arm_of, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from shared.answers import Written
 from shared.call import Call, Reader, SiteStaff, may_write
-from shared.chronology import OUT_OF_ORDER
-from shared.decision import CLOCK_SKEW_MAX
 from shared.identity import Role
 from shared.problems import (
-    IN_FUTURE,
     NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
-    WRITE_CONFLICT,
     problem_responses,
 )
-from shared.protocol.language import SiteId, SubjectId, site_of
+from shared.protocol.language import SubjectId, site_of
 from shared.service import Service, create_service, recorded_event, service_router
 
 router = service_router("visits")
@@ -127,30 +128,6 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
 
 
 @router.post(
-    "/subjects/{subject}/adverse-events",
-    status_code=201,
-    name="reportAdverseEvent",
-    responses=problem_responses(
-        UNKNOWN_SUBJECT,
-        NOT_RANDOMIZED,
-        OUT_OF_ORDER,
-        WRITE_CONFLICT,
-        domain.SERIOUSNESS_INVALID,
-        domain.ONSET_IMPLAUSIBLE,
-        IN_FUTURE,
-    ),
-)
-async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: SiteStaff) -> ReportedAdverseEvent:
-    """Record an adverse event, also after a withdrawal, and learn by when it is to be reported."""
-    call.require_subject(subject)
-    if body.aware_at > call.runtime.clock() + CLOCK_SKEW_MAX:
-        raise IN_FUTURE("aware_at lies in the future.")
-    rules = domain.adverse_events(call.runtime.protocol)
-    outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
-    return ReportedAdverseEvent.of(recorded_event(outcome, AdverseEventReported), outcome.position)
-
-
-@router.post(
     "/subjects/{subject}/evaluations",
     status_code=201,
     name="evaluateSubject",
@@ -213,48 +190,22 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
 
 
-@router.get(
-    "/subjects/{subject}/schedule",
-    name="getSchedule",
-    responses=problem_responses(UNKNOWN_SUBJECT, NOT_RANDOMIZED),
-)
-async def get_schedule(
-    subject: SubjectId,
-    call: Reader,
-    as_of: Annotated[CivilDate | None, Query(description="A day at the site, past or future; default: today.")] = None,
-) -> SubjectSchedule:
-    """Everything that the protocol plans for the subject, when it may be done, and how it stands on a day."""
-    call.require_subject(subject)
-    protocol = call.runtime.protocol
-    async with call.read(PROJECTION) as session:
-        calendar = await calendar_of(session, protocol, subject)
-    return SubjectSchedule.of(calendar, as_of or protocol.civil_date(call.runtime.clock(), site_of(subject)))
-
-
-@router.get("/due", name="listDue")
-async def list_due(
-    call: Reader,
-    site: SiteId,
-    on: Annotated[CivilDate | None, Query(description="A day at the site; default: today.")] = None,
-    after: Annotated[str | None, Query(pattern=CURSOR, description="Cursor: the `next` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> DueList:
-    """What is due at a site, and what is overdue: planned, its window closed, and not done."""
-    call.actor.require_site(site)
-    protocol = call.runtime.protocol
-    day = on or protocol.civil_date(call.runtime.clock(), site)
-    async with call.read(PROJECTION) as session:
-        return await due_at_site(session, protocol, site, day, after, limit)
-
-
 SERVICE = Service(
     name="visits",
     summary="What happens to a subject, and when.",
-    description="Treatment, symptoms, transfusions, adverse events, response, the second dose, and the schedule.",
-    routers=(router, api_ciclosporin.router, api_views.router),
+    description="Treatment, observations, adverse events, deviations, response, the second dose, and the schedule.",
+    routers=(
+        router,
+        api_ciclosporin.router,
+        api_safety.router,
+        api_deviations.router,
+        api_schedule.router,
+        api_views.router,
+    ),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     policies=POLICIES,
+    clock_jobs=(MISSED_ITEMS,),
 )
 
 app = create_service(SERVICE)

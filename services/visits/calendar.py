@@ -1,134 +1,203 @@
-"""How a subject's schedule stands on a day: the rows of the read model put to the pure rules of `schedule`."""
+"""How a subject's schedule stands on a day: what is known of it put to the rules of `schedule` and `item_state`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import NamedTuple
 
-from services.visits.projections import Collected, Kind, Performed, Subject
-from services.visits.schedule import (
-    Course,
-    Done,
-    InfusionGiven,
-    ItemState,
-    anchor_on,
-    plan,
-    started_late,
-    states,
-    symptom_item,
-)
+from services.visits.followed import Deed, Kind, Specimen, Standing
+from services.visits.item_state import Course, Done, ItemState, Miss, match, states
+from services.visits.schedule import InfusionGiven, PlannedItem, anchor_on, plan, started_late, symptom_item
 from services.visits.subject import FIRST, SECOND
 from shared.protocol import Anchor, Protocol
 
+BLOOD_COUNT, EARLY_TERMINATION = "blood-count", "early-termination"
+
 
 class Start(NamedTuple):
-    """Day 0, and whether treatment began later after randomization than the protocol allows."""
+    """Day 0, whether treatment began later after randomization than allowed, and where its beginning was recorded.
+
+    The position is None while treatment has not begun.
+    """
 
     day_0: date
     is_late: bool
+    position: int | None
 
 
 @dataclass(frozen=True)
 class Calendar:
-    """What the read model knows of a randomized subject, and the protocol that it is followed under."""
+    """What is known of a randomized subject, and the protocol that it is followed under."""
 
     protocol: Protocol
-    subject: Subject
+    standing: Standing
     arm: str
     randomized_at: datetime
-    performed: Sequence[Performed]
-    collected: Sequence[Collected]
+    deeds: Sequence[Deed] = ()
+    specimens: Sequence[Specimen] = ()
+    misses: Sequence[Miss] = ()
 
+    @classmethod
+    def of(
+        cls,
+        protocol: Protocol,
+        standing: Standing | None,
+        deeds: Iterable[Deed],
+        specimens: Iterable[Specimen],
+        misses: Iterable[Miss],
+    ) -> Calendar | None:
+        """The calendar of a subject; None for one that is not randomized."""
+        if standing is None or standing.arm is None or standing.randomized_at is None:
+            return None
+        known = tuple(deeds), tuple(specimens), tuple(misses)
+        return cls(protocol, standing, standing.arm, standing.randomized_at, *known)
+
+    @cached_property
     def start(self) -> Start:
         """When the schedule begins: with treatment, and until then with randomization."""
-        began_at: dict[Anchor, list[datetime]] = {
-            "first-infusion": [row.at for row in self._of(Kind.INFUSION) if row.which == str(FIRST)],
-            "first-csa-dose": [row.at for row in self._of(Kind.CICLOSPORIN)],
+        began: dict[Anchor, list[tuple[datetime, int]]] = {
+            "first-infusion": [
+                (deed.at, deed.position) for deed in self._of(Kind.INFUSION) if deed.which == str(FIRST)
+            ],
+            "first-csa-dose": [(deed.at, deed.position) for deed in self._of(Kind.CICLOSPORIN)],
         }
-        milestones = {name: self._on(min(instants)) for name, instants in began_at.items() if instants}
+        milestones = {name: self._on(min(each)[0]) for name, each in began.items() if each}
         randomized_on = self._on(self.randomized_at)
         day_0 = anchor_on(self.protocol, self.arm, milestones | {"randomization": randomized_on}) or randomized_on
-        return Start(day_0, started_late(self.protocol, randomized_on, day_0))
+        beginning = min(began.get(self.protocol.arm(self.arm).anchor, ()), default=None)
+        return Start(
+            day_0, started_late(self.protocol, randomized_on, day_0), None if beginning is None else beginning[1]
+        )
 
     def states(self, as_of: date) -> tuple[ItemState, ...]:
-        """Every item as of a day, past or future, by nominal day."""
-        exit_on = self._exit_on()
-        left_on = None if self.subject.died_at else exit_on
-        items = plan(
-            self.protocol,
-            self.arm,
-            self.subject.site,
-            self.start().day_0,
-            infusions=[
-                InfusionGiven(int(row.which), row.at) for row in self._of(Kind.INFUSION) if self._on(row.at) <= as_of
-            ],
-            early_termination_on=left_on if left_on and left_on <= as_of else None,
-        )
+        """Every item as of a day, past or future, by nominal day; misses that were recorded later are not known yet."""
+        return self._states(as_of, [miss for miss in self.misses if self._on(miss.recorded_at) <= as_of])
+
+    def _states(self, as_of: date, misses: Sequence[Miss]) -> tuple[ItemState, ...]:
         course = Course(
-            exit_on=exit_on,
-            treatment_ended_on=self._on_if(self.subject.withdrawn_from_treatment_at),
-            conditions=self._conditions(as_of),
+            exit_on=min((day for day in (self._withdrew_on, self._died_on) if day is not None), default=None),
+            died_on=self._died_on,
+            treatment_ended_on=self._on_if(self.standing.withdrawn_from_treatment_at),
+            conditions=self.conditions(as_of),
+            misses=misses,
         )
-        return states(items, [*self._done_by_staff(), *self._done_by_laboratory(left_on)], as_of, course)
+        return states(self._plan(as_of), self._done(), as_of, course)
 
-    def _exit_on(self) -> date | None:
-        exits = (self.subject.withdrawn_from_study_at, self.subject.died_at)
-        return min((self._on(at) for at in exits if at is not None), default=None)
+    def unscheduled(self, as_of: date) -> tuple[Done, ...]:
+        """What was collected by a day and no item claims, by date.
 
-    def _conditions(self, as_of: date) -> dict[str, bool]:
+        A record that names its item is of that item, also where another has done it. A blood count that was the one of
+        the early termination is none of these either.
+        """
+        matching = match(self._plan(as_of), (record for record in self._done() if record.done_on <= as_of))
+        claimed = {(record.done_on, record.position) for record in matching.by_code.values()}
+        return tuple(
+            record
+            for record in matching.unscheduled
+            if record.code is None
+            and record.activity != EARLY_TERMINATION
+            and not (record.activity == BLOOD_COUNT and (record.done_on, record.position) in claimed)
+        )
+
+    def newly_missed(self, today: date) -> list[ItemState]:
+        """The items that are missed, as of today, and whose miss has not been recorded, by whatever clock."""
+        found = self._states(today, self.misses)
+        return [each for each in found if each.state == "missed" and not each.miss_is_recorded]
+
+    def revised_by(self, item: ItemState) -> int:
+        """The position of the last event that may have changed how an item looks: it only ever grows."""
+        facts = [self.standing.replanned_by, self.start.position, item.position]
+        facts += [item.miss.position] if item.miss else []
+        return max(position for position in facts if position is not None)
+
+    def conditions(self, as_of: date) -> dict[str, bool]:
         """What has been decided by that day about items that hang on a condition."""
-        decided, decided_at = self.subject.may_have_second_dose, self.subject.second_dose_decided_at
+        decided, decided_at = self.standing.may_have_second_dose, self.standing.second_dose_decided_at
         rule = self.protocol.second_dose
         if rule is None or decided is None or decided_at is None or self._on(decided_at) > as_of:
             return {}
         condition = self.protocol.schedule.activity_of(rule.item).condition
         return {condition: decided} if condition else {}
 
-    def _done_by_staff(self) -> Iterator[Done]:
-        for row in self.performed:
-            code = self._item_of(row)
-            if code is not None:
-                yield Done(row.kind, self._on(row.at), row.position, code)
+    def _plan(self, as_of: date) -> tuple[PlannedItem, ...]:
+        left_on = self._left_on
+        return plan(
+            self.protocol,
+            self.arm,
+            self.standing.site,
+            self.start.day_0,
+            infusions=[
+                InfusionGiven(int(deed.which), deed.at)
+                for deed in self._of(Kind.INFUSION)
+                if self._on(deed.at) <= as_of
+            ],
+            early_termination_on=left_on if left_on is not None and left_on <= as_of else None,
+        )
 
-    def _item_of(self, row: Performed) -> str | None:
+    @property
+    def _withdrew_on(self) -> date | None:
+        return self._on_if(self.standing.withdrawn_from_study_at)
+
+    @property
+    def _died_on(self) -> date | None:
+        return self._on_if(self.standing.died_at)
+
+    @property
+    def _left_on(self) -> date | None:
+        """When the subject left alive."""
+        withdrew_on, died_on = self._withdrew_on, self._died_on
+        return None if withdrew_on is None or (died_on is not None and died_on <= withdrew_on) else withdrew_on
+
+    def _done(self) -> list[Done]:
+        return [*self._done_by_staff(), *self._done_by_laboratory()]
+
+    def _done_by_staff(self) -> Iterator[Done]:
+        for deed in self.deeds:
+            code = self._item_of(deed)
+            if code is not None:
+                yield Done(deed.kind, self._on(deed.at), deed.position, code)
+
+    def _item_of(self, deed: Deed) -> str | None:
         """The item that a record says it is of."""
-        match row.kind:
+        match deed.kind:
             case Kind.SYMPTOMS:
-                return symptom_item(self.protocol, self.arm, int(row.which))
+                return symptom_item(self.protocol, self.arm, int(deed.which))
             case Kind.EVALUATION:
                 items = {each.timepoint: each.item for each in self.protocol.response.evaluations}
-                return items.get(row.which)
+                return items.get(deed.which)
             case Kind.SAFETY_LOOK:
-                return row.which
-            case Kind.INFUSION if row.which == str(SECOND) and self.protocol.second_dose:
+                return deed.which
+            case Kind.INFUSION if deed.which == str(SECOND) and self.protocol.second_dose:
                 return self.protocol.second_dose.item
             case _:
                 return None
 
-    def _done_by_laboratory(self, left_on: date | None) -> Iterator[Done]:
+    def _done_by_laboratory(self) -> Iterator[Done]:
         """An activity was done on a day on which any of its analytes was collected.
 
         Whether all of them were measured is a matter of the results. A blood count after the exit is that of the early
         termination.
         """
+        left_on = self._left_on
         for activity in {activity.activity: activity for activity in self.protocol.activities_for(self.arm)}.values():
             positions: dict[date, int] = {}
-            for row in self.collected:
-                if row.stands and row.analyte in activity.analytes:
-                    on = self._on(row.at)
-                    positions[on] = min(row.position, positions.get(on, row.position))
+            for specimen in self.specimens:
+                if specimen.stands and specimen.analyte in activity.analytes:
+                    on = self._on(specimen.at)
+                    positions[on] = min(specimen.position, positions.get(on, specimen.position))
             for on, position in positions.items():
                 yield Done(activity.activity, on, position)
-                if activity.activity == "blood-count" and left_on is not None and on >= left_on:
-                    yield Done("early-termination", on, position)
+                if activity.activity == BLOOD_COUNT and left_on is not None and on >= left_on:
+                    yield Done(EARLY_TERMINATION, on, position)
 
-    def _of(self, kind: Kind) -> Iterator[Performed]:
-        return (row for row in self.performed if row.kind == kind)
+    def _of(self, kind: Kind) -> Iterator[Deed]:
+        return (deed for deed in self.deeds if deed.kind == kind)
 
     def _on(self, at: datetime) -> date:
-        return self.protocol.civil_date(at, self.subject.site)
+        return self.protocol.civil_date(at, self.standing.site)
 
     def _on_if(self, at: datetime | None) -> date | None:
         return None if at is None else self._on(at)

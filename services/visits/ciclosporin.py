@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from services.labs.events import LabReportRecorded, LabResult
-from services.randomization.events import EligibilityAssessed
+from services.randomization.events import EligibilityAssessed, WrongTreatmentGiven
 from services.visits.commands import AdviseOnCiclosporin, DoseCiclosporin
 from services.visits.evaluation import USABLE
 from services.visits.events import CiclosporinAdvice, CiclosporinDoseAdvised, CiclosporinDosed
@@ -79,7 +79,10 @@ def dose_ciclosporin(protocol: Protocol, command: DoseCiclosporin, subject: Subj
 def dosing(protocol: Protocol) -> Decider[DoseCiclosporin, Subject]:
     """The rules of the daily dose under a protocol."""
     return subject_decider(
-        protocol, lambda command, subject: dose_ciclosporin(protocol, command, subject), CiclosporinDosed
+        protocol,
+        lambda command, subject: dose_ciclosporin(protocol, command, subject),
+        CiclosporinDosed,
+        WrongTreatmentGiven,
     )
 
 

@@ -9,12 +9,11 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from services.visits.events import ActionTaken, AdverseEventOutcome, Product
-from shared.clock import Instant
+from services.visits.events import Product
 from shared.decision import Command
-from shared.protocol.language import MAGNITUDE_MIN, Code, Measurement, Percentage, SubjectId, Text, Whole
+from shared.protocol.language import MAGNITUDE_MIN, Measurement, Percentage, SubjectId, Whole
 from shared.protocol.response import Timepoint
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -143,6 +142,10 @@ class ScoreSymptoms(Symptoms, AboutSubject):
     """Record the symptoms of a week."""
 
 
+class RecordMissedItems(AboutSubject):
+    """Record the items of the subject whose windows have closed without a record of them."""
+
+
 class BloodTransfusion(Command):
     """Units of a blood component, and the haemoglobin that they were given for."""
 
@@ -153,28 +156,6 @@ class BloodTransfusion(Command):
 
 class RecordTransfusion(BloodTransfusion, AboutSubject):
     """Record that the subject was given blood."""
-
-
-class AdverseEvent(Command):
-    """Something untoward, related to the treatment or not. A term, no story: nothing that names a person."""
-
-    term: Annotated[Text, Field(description="As MedDRA or CTCAE names it.")]
-    grade: Annotated[Whole, Field(ge=1, le=5, description="By CTCAE; 5 is death.")]
-    serious: StrictBool
-    seriousness_criteria: Annotated[
-        tuple[Code, ...], Field(max_length=10, description="By the protocol; at least one where it is serious.")
-    ] = ()
-    related: Annotated[StrictBool, Field(description="Whether the treatment is suspected.")]
-    expected: Annotated[StrictBool, Field(description="By the reference safety information.")] = False
-    infusion_reaction: StrictBool = False
-    aware_at: Annotated[Instant, Field(description="When the sponsor became aware of it.")]
-    onset_on: CivilDate | None = None
-    outcome: AdverseEventOutcome | None = None
-    action_taken: ActionTaken | None = None
-
-
-class ReportAdverseEvent(AdverseEvent, AboutSubject):
-    """Record an adverse event and settle by when it is to be reported."""
 
 
 class Evaluation(Command):

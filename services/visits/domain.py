@@ -1,24 +1,23 @@
 """The rules of a subject's year: which dose is given to whom, and what may be recorded as observed.
 
 Pure functions. Who a record may be made about at all stands in `subject`; who gets a second dose in `second_dose`; how
-the response is judged in `evaluation`. A dose before randomization or outside its window is a deviation: it was given,
-and so it is recorded.
+the response is judged in `evaluation`; what befell a subject in `adverse_events`. A dose before randomization or
+outside its window is a deviation: it was given, and so it is recorded.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.visits import dosing, safety
+from services.randomization.events import WrongTreatmentGiven
+from services.visits import dosing
 from services.visits.commands import (
     CheckInfusionSafety,
     InfuseProduct,
     RecordTransfusion,
-    ReportAdverseEvent,
     ScoreSymptoms,
 )
 from services.visits.events import (
-    AdverseEventReported,
     InfusionSafetyChecked,
     Product,
     ProductInfused,
@@ -34,11 +33,10 @@ from services.visits.subject import (
     SECOND,
     Subject,
     require_followed,
-    require_randomized,
     require_treated_by,
     subject_decider,
 )
-from shared.chronology import require_not_before, require_since_start
+from shared.chronology import require_not_before
 from shared.decision import Decider
 from shared.events import Event
 from shared.problems import REASON_REQUIRED, refusal
@@ -52,12 +50,6 @@ SECOND_DOSE_NOT_ELIGIBLE = refusal("second-dose-not-eligible", 409, "The subject
 LOT_NOT_RELEASED = refusal("lot-not-released", 409, "The lot fails criteria of product release.")
 LOOK_NOT_PLANNED = refusal("look-not-planned", 409, "No infusion of the subject is followed by this look.")
 WEEK_NOT_PLANNED = refusal("week-not-planned", 422, "The protocol asks for no symptoms in this week.")
-SERIOUSNESS_INVALID = refusal(
-    "seriousness-invalid", 422, "A serious event meets criteria of the protocol, any other event none."
-)
-ONSET_IMPLAUSIBLE = refusal(
-    "onset-implausible", 422, "An adverse event begins in a subject's lifetime, and not after anybody knows of it."
-)
 
 
 # Treatment.
@@ -123,7 +115,12 @@ def _required_before(protocol: Protocol, command: InfuseProduct, subject: Subjec
 
 def infusion(protocol: Protocol) -> Decider[InfuseProduct, Subject]:
     """The rules of infusion under a protocol."""
-    return subject_decider(protocol, lambda command, subject: infuse(protocol, command, subject), *SECOND_DOSE_NEEDS)
+    return subject_decider(
+        protocol,
+        lambda command, subject: infuse(protocol, command, subject),
+        WrongTreatmentGiven,
+        *SECOND_DOSE_NEEDS,
+    )
 
 
 def check_infusion_safety(protocol: Protocol, command: CheckInfusionSafety, subject: Subject) -> Sequence[Event]:
@@ -200,58 +197,3 @@ def transfusion(protocol: Protocol) -> Decider[RecordTransfusion, Subject]:
     """The rules of transfusions under a protocol, which says for how many weeks their history is asked for."""
     weeks = protocol.eligibility.screening.transfusion_history_weeks
     return subject_decider(protocol, record_transfusion, weeks_before_start=weeks)
-
-
-def report_adverse_event(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> Sequence[Event]:
-    """Taken from anybody who was randomized: safety is followed also after a withdrawal (ICH E2A).
-
-    Raises SERIOUSNESS_INVALID where the criteria do not bear out what `serious` says, are none of the protocol's, or a
-    fatal event is called not serious; ONSET_IMPLAUSIBLE for a first day that cannot be.
-    """
-    require_randomized(subject)
-    require_since_start(protocol, site_of(command.subject), command.aware_at)
-    _require_plausible_onset(protocol, command, subject)
-    rules, criteria = protocol.safety, set(command.seriousness_criteria)
-    fatal = command.grade >= rules.fatal_grade or command.outcome == "fatal"
-    if command.serious != bool(criteria) or not criteria <= set(rules.seriousness_criteria):
-        raise SERIOUSNESS_INVALID(criteria=list(rules.seriousness_criteria))
-    if fatal and not command.serious:
-        raise SERIOUSNESS_INVALID("A fatal event is serious.", criteria=list(rules.seriousness_criteria))
-    due = safety.due(
-        protocol,
-        aware_at=command.aware_at,
-        grade=command.grade,
-        serious=command.serious,
-        related=command.related,
-        expected=command.expected,
-        seriousness_criteria=command.seriousness_criteria,
-    )
-    return [
-        AdverseEventReported(
-            site=site_of(command.subject),
-            fatal=fatal,
-            sponsor_by=due.sponsor_by,
-            authority_on=due.authority_on,
-            follow_up_on=due.follow_up_on,
-            **command.model_dump(exclude={"occurred_at", "reason"}),
-        )
-    ]
-
-
-def _require_plausible_onset(protocol: Protocol, command: ReportAdverseEvent, subject: Subject) -> None:
-    """An event began in the subject's lifetime, of which the year of birth is known, and before anybody knew of it.
-
-    It may have begun before consent: a condition at baseline that worsens (ICH E9 glossary, treatment emergent).
-    """
-    happened_on = protocol.civil_date(command.at, subject.site)
-    began_on, latest = happened_on, happened_on
-    if command.onset_on is not None:
-        began_on = command.onset_on
-        latest = min(happened_on, protocol.civil_date(command.aware_at, subject.site))
-    if began_on.year < subject.birth_year or began_on > latest:
-        raise ONSET_IMPLAUSIBLE(earliest=f"{subject.birth_year:04}", latest=latest.isoformat())
-
-
-def adverse_events(protocol: Protocol) -> Decider[ReportAdverseEvent, Subject]:
-    """The rules of adverse events under a protocol."""
-    return subject_decider(protocol, lambda command, subject: report_adverse_event(protocol, command, subject))

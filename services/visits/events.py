@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from services.visits.partial_dates import PartialDate
 from shared.clock import Instant
 from shared.events import Event, upcaster
+from shared.protocol.deviations import DeviationGrade
 from shared.protocol.language import AnalyteCode, Code, Measurement, SiteId, SubjectId
 
 LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
@@ -19,6 +21,12 @@ AdverseEventOutcome = Literal["recovered", "recovering", "not-recovered", "recov
 
 ActionTaken = Literal["withdrawn", "dose-reduced", "dose-increased", "not-changed", "unknown", "not-applicable"]
 """With the treatment; ICH E2B(R3), G.k.8."""
+
+ReportKind = Literal["sponsor", "authority", "authority-follow-up"]
+"""To whom a safety report goes: the sponsor, the authority first, the authority with what became known later."""
+
+DeviationKind = Literal["consent", "eligibility", "treatment", "assessment", "safety-reporting", "other"]
+"""What a protocol deviation departs from (CDISC DVCAT)."""
 
 
 class Product(BaseModel):
@@ -116,6 +124,22 @@ class SymptomsScored(Event, name="symptoms-scored", version=1, tags=("subject", 
     dizziness: int
 
 
+class ItemMissed(Event, name="item-missed", version=1, tags=("subject", "site")):
+    """The window of an item closed, by the site's calendar, and nothing that does it had been recorded.
+
+    `protocol_version` is that of the schedule that the window is of. What is recorded later makes the item done late.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    code: str
+    activity: Code
+    nominal_on: date
+    opens_on: date
+    closes_on: date
+    protocol_version: str
+
+
 class TransfusionGiven(Event, name="transfusion-given", version=1, tags=("subject", "site")):
     """Units of a blood component were given."""
 
@@ -126,11 +150,12 @@ class TransfusionGiven(Event, name="transfusion-given", version=1, tags=("subjec
     haemoglobin_before_g_L: Measurement | None = None  # noqa: N815
 
 
-class AdverseEventReported(Event, name="adverse-event-reported", version=1, tags=("subject", "site")):
+class AdverseEventReported(Event, name="adverse-event-reported", version=2, tags=("subject", "site")):
     """Something untoward befell the subject; `grade` is by CTCAE, `aware_at` is when the sponsor could know.
 
-    The last three say by when it is to be reported, under the protocol that it was recorded under: to the sponsor, to
-    the authority, and to the authority in full. Where nothing is to be reported they are None.
+    Its position is its identity for good: later words on it name it as `adverse_event`. The last three fields say by
+    when it is to be reported, under the protocol that it was recorded under: to the sponsor, to the authority, and to
+    the authority in full. Where nothing is to be reported they are None.
     """
 
     subject: SubjectId
@@ -143,13 +168,101 @@ class AdverseEventReported(Event, name="adverse-event-reported", version=1, tags
     expected: bool
     infusion_reaction: bool
     fatal: bool
-    onset_on: date | None
+    onset_on: PartialDate | None
     outcome: AdverseEventOutcome | None
     action_taken: ActionTaken | None
     aware_at: Instant
     sponsor_by: Instant | None
     authority_on: date | None
     follow_up_on: date | None
+
+
+@upcaster("adverse-event-reported", from_version=1)
+def _onset_may_be_partial(data: dict[str, Any]) -> dict[str, Any]:
+    """A whole day, which was all that version 1 could hold, is written as version 2 writes it."""
+    return data
+
+
+class AdverseEventFollowedUp(Event, name="adverse-event-followed-up", version=1, tags=("subject", "site")):
+    """More became known, at `aware_at`, of the event that was reported at `adverse_event`: how it is judged now.
+
+    All that may change is said, changed or not. The last of the times say which reports are due because of this, beside
+    those that were due before. `death_retracted`: the subject was on record as dead and, by this, is no longer.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    adverse_event: int
+    grade: int
+    serious: bool
+    seriousness_criteria: tuple[Code, ...]
+    related: bool
+    expected: bool
+    infusion_reaction: bool
+    fatal: bool
+    resolved_on: PartialDate | None
+    outcome: AdverseEventOutcome | None
+    action_taken: ActionTaken | None
+    aware_at: Instant
+    sponsor_by: Instant | None
+    authority_on: date | None
+    follow_up_on: date | None
+    death_retracted: bool
+
+
+class ClockEnded(BaseModel):
+    """A reporting clock that runs no more: the position of what started it, the report, and whether that was late."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    started_by: int
+    report: ReportKind
+    late: bool
+
+
+class AdverseEventNullified(Event, name="adverse-event-nullified", version=1, tags=("subject", "site")):
+    """The event at `adverse_event` was reported in error and is void as a whole (ICH E2B(R3), C.1.11.1)."""
+
+    subject: SubjectId
+    site: SiteId
+    adverse_event: int
+    clocks: tuple[ClockEnded, ...]
+    death_retracted: bool
+
+
+class SafetyReportSubmitted(Event, name="safety-report-submitted", version=1, tags=("subject", "site")):
+    """A report of the event at `adverse_event` was handed in; it answers the clocks that ran for it."""
+
+    subject: SubjectId
+    site: SiteId
+    adverse_event: int
+    report: ReportKind
+    clocks: tuple[ClockEnded, ...]
+
+
+class ProtocolDeviationRecorded(Event, name="protocol-deviation-recorded", version=1, tags=("subject", "site")):
+    """Something departed from the protocol (ICH E3 Q&A R1 Q7): which code, how grave, and which item of the schedule.
+
+    `fact` is the position of what departs; None where a person noted it.
+    """
+
+    subject: SubjectId
+    site: SiteId
+    kind: DeviationKind
+    code: Code
+    grade: DeviationGrade
+    item: str | None
+    fact: int | None
+
+
+class ProtocolDeviationGraded(Event, name="protocol-deviation-graded", version=1, tags=("subject", "site")):
+    """A person judged anew how grave the deviation that was recorded at a position is."""
+
+    subject: SubjectId
+    site: SiteId
+    deviation: int
+    grade_before: DeviationGrade
+    grade: DeviationGrade
 
 
 class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subject", "site")):

@@ -1,4 +1,4 @@
-"""What follows by itself: eligibility for the second dose, and the review of evaluations after a corrected result."""
+"""What follows by itself: the second dose's eligibility, the review of evaluations on corrected results, deviations."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ from services.labs.events import LabReportRecorded
 from services.randomization.events import SubjectWithdrawn
 from services.visits import ciclosporin
 from services.visits.commands import AdviseOnCiclosporin, ConcludeSecondDose, ReviewEvaluations
+from services.visits.commands_safety import RaiseDeviations
+from services.visits.deviation_rules import RULES
+from services.visits.deviations import deviations_of
 from services.visits.evaluation import evaluation_review
 from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
     AdverseEventReported,
     CiclosporinDosed,
     EvaluationInputsChanged,
@@ -26,6 +31,8 @@ async def conclude_second_dose(reaction: Reaction) -> None:
             | SubjectEvaluated(subject=subject)
             | EvaluationInputsChanged(subject=subject)
             | AdverseEventReported(subject=subject)
+            | AdverseEventFollowedUp(subject=subject)
+            | AdverseEventNullified(subject=subject)
             | SubjectWithdrawn(subject=subject)
         ):
             command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
@@ -55,12 +62,29 @@ async def advise_on_ciclosporin(reaction: Reaction) -> None:
     await reaction.handle(ciclosporin.advising(reaction.runtime.protocol), AdviseOnCiclosporin(subject=subject))
 
 
+async def record_deviations(reaction: Reaction) -> None:
+    """What departs from the protocol is dated by the fact that shows it."""
+    fact = reaction.recorded
+    subject = next(tag.removeprefix("subject:") for tag in fact.event.tags() if tag.startswith("subject:"))
+    command = RaiseDeviations(subject=subject, occurred_at=fact.occurred_at)
+    await reaction.handle(deviations_of(reaction.runtime.protocol, fact), command)
+
+
 POLICIES = (
     Policy(
         name="second-dose",
-        reacts_to=(ProductInfused, SubjectEvaluated, EvaluationInputsChanged, AdverseEventReported, SubjectWithdrawn),
+        reacts_to=(
+            ProductInfused,
+            SubjectEvaluated,
+            EvaluationInputsChanged,
+            AdverseEventReported,
+            AdverseEventFollowedUp,
+            AdverseEventNullified,
+            SubjectWithdrawn,
+        ),
         react=conclude_second_dose,
     ),
     Policy(name="ciclosporin-advice", reacts_to=(CiclosporinDosed, LabReportRecorded), react=advise_on_ciclosporin),
     Policy(name="evaluation-review", reacts_to=(LabReportRecorded,), react=review_evaluations),
+    Policy(name="deviations", reacts_to=tuple(RULES), react=record_deviations),
 )

@@ -17,7 +17,11 @@ from services.randomization.events import (
     SubjectRandomizedTwice,
 )
 from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
     AdverseEventReported,
+    CiclosporinAdvice,
+    CiclosporinDoseAdvised,
     CiclosporinDosed,
     EvaluationInputsChanged,
     LineageStatus,
@@ -37,9 +41,13 @@ EVENTS: tuple[type[Event], ...] = (
     SubjectRandomizedTwice,
     TransfusionGiven,
     EvaluationInputsChanged,
+    CiclosporinDoseAdvised,
 )
 """What the views read beyond the events that schedules rest on."""
 
+
+JUDGED = {"grade", "serious", "related", "infusion_reaction"}
+"""What a later word on an adverse event may change of its mark."""
 
 MarkKind = Literal["infusion", "ciclosporin", "transfusion", "adverse-event"]
 
@@ -64,7 +72,7 @@ class Evaluation(ReadModel, table=True):
 class Mark(ReadModel, table=True):
     """Something on a subject's lane: a dose (`amount`), a transfusion (its component, units) or an adverse event.
 
-    The columns that are not a kind's own are empty.
+    An adverse event is as judged last, its onset a partial date. Columns that are not a kind's own are empty.
     """
 
     __tablename__ = "mark"
@@ -79,7 +87,23 @@ class Mark(ReadModel, table=True):
     serious: bool | None = None
     related: bool | None = None
     infusion_reaction: bool | None = None
-    onset_on: date | None = None
+    onset_on: str | None = None
+    nullified: bool = False
+
+
+class Advice(ReadModel, table=True):
+    """What a laboratory's result was last said to call for, of a subject on ciclosporin."""
+
+    __tablename__ = "advice"
+
+    subject: str = Field(primary_key=True)
+    result: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    analyte: str
+    collected_at: datetime = Field(sa_type=DateTime(timezone=True))
+    at: datetime = Field(sa_type=DateTime(timezone=True))
+    advice: CiclosporinAdvice = Field(sa_type=String)
+    repeat_by: date | None = None
 
 
 class Participation(ReadModel, table=True):
@@ -115,6 +139,9 @@ def apply(rows: Rows, recorded: Recorded) -> None:
             )
         case EvaluationInputsChanged(subject=subject, timepoint=timepoint, outcome_changed=changed):
             rows.change(Evaluation, subject, timepoint, outdated_by=recorded.position if changed else None)
+        case CiclosporinDoseAdvised() as advised:
+            said = {"subject", "result", "analyte", "collected_at", "advice", "repeat_by"}
+            rows.put(Advice, position=recorded.position, at=recorded.occurred_at, **advised.model_dump(include=said))
         case _:
             _apply_marks(rows, recorded)
 
@@ -132,5 +159,8 @@ def _apply_marks(rows: Rows, recorded: Recorded) -> None:
         case TransfusionGiven(subject=subject, component=component, units=units):
             put(subject, "transfusion", component=component, amount=Decimal(units))
         case AdverseEventReported(subject=subject) as reported:
-            judged = reported.model_dump(include={"grade", "serious", "related", "infusion_reaction", "onset_on"})
-            put(subject, "adverse-event", **judged)
+            put(subject, "adverse-event", onset_on=reported.onset_on, **reported.model_dump(include=JUDGED))
+        case AdverseEventFollowedUp(adverse_event=number) as followed_up:
+            rows.change(Mark, number, **followed_up.model_dump(include=JUDGED))
+        case AdverseEventNullified(adverse_event=number):
+            rows.change(Mark, number, nullified=True)

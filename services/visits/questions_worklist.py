@@ -11,8 +11,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.visits.calendar import Calendar
 from services.visits.evidence import Finding
+from services.visits.partial_dates import latest
 from services.visits.projections_views import Evaluation, Mark
-from services.visits.questions import calendars_at_site
+from services.visits.questions_schedule import known_at_site
 from services.visits.second_dose import AdverseEventSeen, EvaluationMade, SecondDoseFacts
 from services.visits.subject import FIRST, SECOND
 from services.visits.worklist import Dossier
@@ -21,12 +22,12 @@ from shared.protocol import Protocol
 
 async def dossiers_at(session: AsyncSession, protocol: Protocol, site: str, on: date) -> list[Dossier]:
     """The dossiers of all randomized subjects of a site on a day there."""
-    calendars = await calendars_at_site(session, protocol, site)
-    subjects = [calendar.subject.id for calendar in calendars]
+    calendars = [known.calendar for known in await known_at_site(session, protocol, site)]
+    subjects = [calendar.standing.id for calendar in calendars]
     evaluations = await evaluations_of(session, subjects)
     marks = await marks_of(session, subjects)
     return [
-        _dossier(protocol, calendar, evaluations[calendar.subject.id], marks[calendar.subject.id], on)
+        _dossier(protocol, calendar, evaluations[calendar.standing.id], marks[calendar.standing.id], on)
         for calendar in calendars
     ]
 
@@ -41,8 +42,8 @@ async def evaluations_of(session: AsyncSession, subjects: Sequence[str]) -> dict
 
 
 async def marks_of(session: AsyncSession, subjects: Sequence[str]) -> dict[str, list[Mark]]:
-    """The marks of some subjects, by subject, in the order of their recording."""
-    question = select(Mark).where(col(Mark.subject).in_(subjects)).order_by(col(Mark.position))
+    """The marks of some subjects, by subject, in the order of their recording; what was nullified is none."""
+    question = select(Mark).where(col(Mark.subject).in_(subjects), ~col(Mark.nullified)).order_by(col(Mark.position))
     found: dict[str, list[Mark]] = defaultdict(list)
     for row in (await session.exec(question)).all():
         found[row.subject].append(row)
@@ -52,7 +53,7 @@ async def marks_of(session: AsyncSession, subjects: Sequence[str]) -> dict[str, 
 def _dossier(
     protocol: Protocol, calendar: Calendar, evaluations: Sequence[Evaluation], marks: Sequence[Mark], on: date
 ) -> Dossier:
-    subject = calendar.subject
+    subject = calendar.standing
     made = {
         each.timepoint: EvaluationMade(
             position=each.position,
@@ -70,7 +71,7 @@ def _dossier(
     first, second = infusions.get(FIRST), infusions.get(SECOND)
     return Dossier(
         subject=subject.id,
-        day_0=calendar.start().day_0,
+        day_0=calendar.start.day_0,
         on=on,
         items=calendar.states(on),
         evaluations=made,
@@ -89,8 +90,12 @@ def _dossier(
 def _adverse_events_since(
     protocol: Protocol, site: str, first: Mark, marks: Sequence[Mark]
 ) -> tuple[AdverseEventSeen, ...]:
-    """The adverse events from the day of the first infusion on."""
+    """The adverse events that may have begun on the day of the first infusion or after it (`second_dose`)."""
     given_on = protocol.civil_date(first.at, site)
+
+    def began_on_at_latest(mark: Mark) -> date:
+        return protocol.civil_date(mark.at, site) if mark.onset_on is None else latest(mark.onset_on)
+
     return tuple(
         AdverseEventSeen(
             position=mark.position,
@@ -100,5 +105,5 @@ def _adverse_events_since(
             infusion_reaction=mark.infusion_reaction is True,
         )
         for mark in marks
-        if mark.kind == "adverse-event" and (mark.onset_on or protocol.civil_date(mark.at, site)) >= given_on
+        if mark.kind == "adverse-event" and began_on_at_latest(mark) >= given_on
     )

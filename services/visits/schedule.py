@@ -1,6 +1,6 @@
-"""When each item of a subject's calendar is due, and whether it was done: nominal days, windows, matching, states.
+"""When each item of a subject's calendar is due: nominal days and windows, from the protocol and the subject's dates.
 
-All comparisons are of civil dates in the site's zone. A plan holds the items of the protocol that every subject has (75
+All dates are civil dates in the site's zone. A plan holds the items of the protocol that every subject has (75
 in NCT01129739: W1–W52, C1–C12, B, T and E), those of the arm alone (CR and TR for ciclosporin), those that hang on a
 condition (INF2), and those that follow an infusion (S6H-1, S24H-1, D7-1 …) or an exit (ET).
 """
@@ -8,14 +8,14 @@ condition (INF2), and those that follow an infusion (S6H-1, S24H-1, D7-1 …) or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
 from shared.protocol import Activity, Anchor, Protocol
 
-State = Literal["planned", "due", "done", "done-out-of-window", "missed", "cancelled"]
-Ending = Literal["exit", "treatment-end"]
+Ending = Literal["exit", "death", "treatment-end"]
+"""An exit is a withdrawal from the study or a death, whichever came first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,48 +48,6 @@ class InfusionGiven:
 
     dose_number: int
     given_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Something that was recorded: what, on which civil date, where in the log, and for which item if that was said."""
-
-    activity: str
-    done_on: date
-    position: int
-    code: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """Which record did which item, by item code; what no item claims is unscheduled."""
-
-    by_code: dict[str, Done]
-    unscheduled: tuple[Done, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Course:
-    """What besides records bears on a subject's items: the end of follow-up or treatment, and conditions decided."""
-
-    exit_on: date | None = None
-    treatment_ended_on: date | None = None
-    conditions: Mapping[str, bool] = field(default_factory=dict)
-
-    def ended_on(self, endings: Iterable[Ending]) -> date | None:
-        """The earliest date on which one of these endings happened."""
-        dates = {"exit": self.exit_on, "treatment-end": self.treatment_ended_on}
-        return min((day for ending in endings if (day := dates[ending]) is not None), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemState:
-    """An item as of a day: its state, and when and where its doing was recorded."""
-
-    item: PlannedItem
-    state: State
-    done_on: date | None = None
-    position: int | None = None
 
 
 def anchor_on(protocol: Protocol, arm: str, milestones: Mapping[Anchor, date]) -> date | None:
@@ -172,7 +130,9 @@ def _after_infusion(
 def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> PlannedItem:
     days = protocol.schedule.days_at(activity, activity.offsets[0])
     window = DateWindow(exit_on + timedelta(days=days.opens), exit_on + timedelta(days=days.closes))
-    return PlannedItem(activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=())
+    return PlannedItem(
+        activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=("death",)
+    )
 
 
 def symptom_item(protocol: Protocol, arm: str, week: int) -> str | None:
@@ -187,75 +147,3 @@ def safety_looks(protocol: Protocol, arm: str, dose_numbers: Iterable[int]) -> f
     """The items that follow these infusions, such as S6H-1."""
     prefixes = [a.prefix for a in protocol.activities_for(arm) if a.origin == "each-infusion"]
     return frozenset(f"{prefix}-{number}" for number in dose_numbers for prefix in prefixes)
-
-
-def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
-    """Which record did which item: one record does one item, whatever the order in which records arrived.
-
-    A record that names its item does that item, in its window or not. Any other does the item of its activity whose
-    window holds its date. Each item gets the record nearest to its nominal date, those in its window first, and each
-    record the nearest item; on a tie the earlier item, then the earlier record.
-    """
-    ordered = sorted(records, key=lambda record: (record.done_on, record.position))
-    pairs = sorted(
-        (
-            record.code is None,
-            not item.window.holds(record.done_on),
-            _days_apart(item, record),
-            item_index,
-            record_index,
-        )
-        for record_index, record in enumerate(ordered)
-        for item_index, item in enumerate(items)
-        if _may_do(record, item)
-    )
-    by_code: dict[str, Done] = {}
-    claimed: set[int] = set()
-    for *_, item_index, record_index in pairs:
-        code = items[item_index].code
-        if code not in by_code and record_index not in claimed:
-            by_code[code] = ordered[record_index]
-            claimed.add(record_index)
-    unscheduled = (record for index, record in enumerate(ordered) if index not in claimed)
-    return Matching(by_code, tuple(unscheduled))
-
-
-def _may_do(record: Done, item: PlannedItem) -> bool:
-    if record.code is not None:
-        return record.code == item.code
-    return record.activity == item.activity and item.window.holds(record.done_on)
-
-
-def _days_apart(item: PlannedItem, record: Done) -> int:
-    return abs((record.done_on - item.nominal_on).days)
-
-
-def states(
-    items: Sequence[PlannedItem], records: Iterable[Done], as_of: date, course: Course | None = None
-) -> tuple[ItemState, ...]:
-    """The state of each item as of a day, past or future, in the order of the plan.
-
-    Records of later days do not count yet. An ending cancels the items whose window it finds open or ahead, unless they
-    were done; what had been missed before stays missed.
-    """
-    course = course or Course()
-    matching = match(items, (record for record in records if record.done_on <= as_of))
-    return tuple(_state(item, matching.by_code.get(item.code), as_of, course) for item in items)
-
-
-def _state(item: PlannedItem, record: Done | None, as_of: date, course: Course) -> ItemState:
-    if record is not None:
-        in_window = item.window.holds(record.done_on)
-        return ItemState(item, "done" if in_window else "done-out-of-window", record.done_on, record.position)
-    ended_on = course.ended_on(item.ended_by)
-    if ended_on is not None and ended_on <= as_of and ended_on <= item.window.closes_on:
-        return ItemState(item, "cancelled")
-    if item.condition is not None:
-        is_met = course.conditions.get(item.condition)
-        if is_met is False or (is_met is None and as_of > item.window.closes_on):
-            return ItemState(item, "cancelled")
-        if is_met is None:
-            return ItemState(item, "planned")
-    if as_of < item.window.opens_on:
-        return ItemState(item, "planned")
-    return ItemState(item, "due" if item.window.holds(as_of) else "missed")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Literal
 
 from services.visits.commands import ConcludeSecondDose
 from services.visits.events import (
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
     AdverseEventReported,
     CiclosporinDosed,
     EvaluationInputsChanged,
@@ -19,6 +21,8 @@ from services.visits.events import (
     SubjectEvaluated,
 )
 from services.visits.evidence import Finding, Status
+from services.visits.partial_dates import latest
+from services.visits.safety_case import SafetyCase
 from services.visits.subject import FIRST, SECOND, Subject, day_0_of, policy_decider
 from shared.decision import Decider
 from shared.events import Event
@@ -165,16 +169,60 @@ def _deciding_evaluation(protocol: Protocol, subject: Subject) -> EvaluationMade
     )
 
 
-def _adverse_events_since_first(protocol: Protocol, subject: Subject) -> tuple[AdverseEventSeen, ...]:
+def _adverse_events_since_first(
+    protocol: Protocol, subject: Subject, before: date = date.max
+) -> tuple[AdverseEventSeen, ...]:
+    """As each is judged now. One that may have begun since the first infusion counts: a doubt guards the subject.
+
+    Of those, the ones that have begun for certain before a day.
+    """
     first = subject.infusions.get(FIRST)
     if first is None:
         return ()
     given_on = protocol.civil_date(first.at, subject.site)
     return tuple(
-        AdverseEventSeen(happened.position, event.grade, event.serious, event.related, event.infusion_reaction)
-        for event, happened in subject.adverse_events
-        if (event.onset_on or protocol.civil_date(happened.at, subject.site)) >= given_on
+        _seen(case)
+        for case in subject.adverse_events.values()
+        if case.stands and given_on <= _began_on_at_latest(protocol, case) < before
     )
+
+
+def _seen(case: SafetyCase) -> AdverseEventSeen:
+    judged = case.assessment
+    return AdverseEventSeen(case.known_by, judged.grade, judged.serious, judged.related, case.infusion_reaction)
+
+
+def _began_on_at_latest(protocol: Protocol, case: SafetyCase) -> date:
+    """The last day on which an adverse event may have begun, as far as its onset is known."""
+    onset = case.report.onset_on
+    return protocol.civil_date(case.happened_at, case.report.site) if onset is None else latest(onset)
+
+
+def grounds_of_given(protocol: Protocol, subject: Subject) -> SecondDoseDecision | None:
+    """Whether the second infusion that was given would still be, by what is known now of the time before its day.
+
+    None where there was no such dose, or where the response has been judged anew since. How long the window was open
+    and whether the subject has left since are no grounds. Of adverse events count those that had begun for certain.
+    """
+    second = subject.infusions.get(SECOND)
+    evaluation = _deciding_evaluation(protocol, subject)
+    if protocol.second_dose is None or second is None:
+        return None
+    given_on = protocol.civil_date(second.at, subject.site)
+    made = subject.evaluations.get(protocol.second_dose.timepoint)
+    if made is not None and protocol.civil_date(made.happened.at, subject.site) > given_on:
+        return None
+    if made is not None and evaluation is not None and made.changed is not None:
+        now = made.changed
+        evaluation = replace(evaluation, lineages=now.lineages, progression=now.progression, outdated_by=None)
+    first = subject.infusions.get(FIRST)
+    facts = SecondDoseFacts(
+        arm=subject.arm or "",
+        first_infusion=first.position if first else None,
+        evaluation=evaluation,
+        adverse_events=_adverse_events_since_first(protocol, subject, before=given_on),
+    )
+    return decide_second_dose(protocol.second_dose, facts)
 
 
 def _ending(subject: Subject) -> Finding | None:
@@ -229,6 +277,8 @@ NEEDS = (
     SubjectEvaluated,
     EvaluationInputsChanged,
     AdverseEventReported,
+    AdverseEventFollowedUp,
+    AdverseEventNullified,
     SecondDoseEligible,
     SecondDoseIneligible,
 )

@@ -14,10 +14,10 @@ from services.randomization.events import (
     SubjectRandomized,
     SubjectScreened,
     SubjectWithdrawn,
+    WrongTreatmentGiven,
 )
 from services.visits.commands import AboutSubject
 from services.visits.events import (
-    AdverseEventReported,
     CiclosporinDoseAdvised,
     CiclosporinDosed,
     EvaluationInputsChanged,
@@ -29,6 +29,7 @@ from services.visits.events import (
     SymptomsScored,
     TransfusionGiven,
 )
+from services.visits.safety_case import Cases, died_of, evolve_cases
 from services.visits.schedule import anchor_on
 from shared.chronology import OUT_OF_ORDER, require_since_start
 from shared.decision import Decider
@@ -81,7 +82,10 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What has happened to one subject, as far as a rule has asked for it."""
+    """What has happened to one subject, as far as a rule has asked for it.
+
+    `received` are other arms whose treatment the subject is on record as having been given in error.
+    """
 
     site: str = ""
     birth_year: int = 0
@@ -89,7 +93,7 @@ class Subject:
     randomized_at: datetime | None = None
     screening: tuple[EligibilityAssessed, Happened] | None = None
     left: Mapping[str, int] = field(default_factory=dict)
-    died: int | None = None
+    received: frozenset[str] = frozenset()
     infusions: Mapping[int, Happened] = field(default_factory=dict)
     looks: frozenset[str] = frozenset()
     ciclosporin: tuple[DailyDose, ...] = ()
@@ -97,7 +101,7 @@ class Subject:
     may_have_second_dose: bool | None = None
     symptoms: Mapping[int, SymptomsScored] = field(default_factory=dict)
     transfusions: tuple[tuple[TransfusionGiven, Happened], ...] = ()
-    adverse_events: tuple[tuple[AdverseEventReported, Happened], ...] = ()
+    adverse_events: Cases = field(default_factory=dict)
     results: Mapping[str, tuple[LabResult, int]] = field(default_factory=dict)
     evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
 
@@ -109,6 +113,11 @@ class Subject:
     def ciclosporin_began_at(self) -> datetime | None:
         """When the first dose was given."""
         return next((dose.at for dose in self.ciclosporin if dose.mg_per_kg_per_day), None)
+
+    @property
+    def died(self) -> int | None:
+        """Where the subject's death stands in the log."""
+        return died_of(self.adverse_events)
 
 
 STANDING: tuple[type[Event], ...] = (SubjectScreened, SubjectRandomized, SubjectWithdrawn)
@@ -161,7 +170,11 @@ def require_randomized(subject: Subject) -> str:
 
 
 def require_followed(subject: Subject) -> str:
-    """The arm of a subject that has not left the study."""
+    """The arm of a subject that has not left the study.
+
+    To be lost to follow-up bars nothing: nobody has refused anything, what is recorded was observed, and an observation
+    is evidence of a contact. Whether the loss is taken back is the site's to say (ICH E9(R1): lost is not withdrawn).
+    """
     arm = require_randomized(subject)
     if "study" in subject.left:
         raise WITHDRAWN()
@@ -169,9 +182,12 @@ def require_followed(subject: Subject) -> str:
 
 
 def require_treated_by(protocol: Protocol, subject: Subject, treatment: str) -> None:
-    """Raise unless the subject is to be given the treatment."""
+    """Raise unless the subject is to be given the treatment, or is on record as having been given it in error.
+
+    What was given in error is recorded like any other dose; that it was an error stands in the randomization's record.
+    """
     arm = require_followed(subject)
-    if protocol.arm(arm).treatment != treatment:
+    if treatment not in {protocol.arm(code).treatment for code in (arm, *subject.received)}:
         raise OTHER_TREATMENT(arm=arm)
     if "treatment" in subject.left:
         raise WITHDRAWN("The subject has withdrawn from the treatment.")
@@ -208,6 +224,8 @@ def _standing(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, arm=arm, randomized_at=recorded.occurred_at)
         case SubjectWithdrawn(scope=scope):
             return replace(subject, left={**subject.left, scope: recorded.position})
+        case WrongTreatmentGiven(received=received):
+            return replace(subject, received=subject.received | {received})
         case _:
             return subject
 
@@ -240,14 +258,11 @@ def _observation(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, symptoms={**subject.symptoms, week: scored})
         case TransfusionGiven() as given:
             return replace(subject, transfusions=(*subject.transfusions, (given, happened)))
-        case AdverseEventReported(fatal=fatal) as reported:
-            died = recorded.position if fatal else subject.died
-            return replace(subject, died=died, adverse_events=(*subject.adverse_events, (reported, happened)))
         case LabReportRecorded(results=results):
             current = {result.key: (result, recorded.position) for result in results if result.current}
             return replace(subject, results={**subject.results, **current})
         case _:
-            return subject
+            return replace(subject, adverse_events=evolve_cases(subject.adverse_events, recorded))
 
 
 def _response(subject: Subject, recorded: Recorded) -> Subject:

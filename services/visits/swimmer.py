@@ -20,6 +20,7 @@ from services.visits.answers_views import (
     TransfusionMark,
 )
 from services.visits.events import LineageStatus, OverallResponse
+from services.visits.partial_dates import earliest
 from services.visits.schedule import anchor_on
 from shared.protocol import Anchor, Protocol
 
@@ -62,13 +63,13 @@ class Transfusion:
 
 @dataclass(frozen=True, slots=True)
 class AdverseEvent:
-    """An adverse event, on the day of its onset where that is known."""
+    """An adverse event, on the first day that its onset, a partial date, may mean."""
 
     at: datetime
     grade: int
     serious: bool
     position: int
-    onset_on: date | None = None
+    onset_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def lane(protocol: Protocol, course: Course, as_of: date) -> Lane:
         return protocol.civil_date(at, course.site)
 
     def began_on(event: AdverseEvent) -> date:
-        return event.onset_on or on(event.at)
+        return on(event.at) if event.onset_on is None else earliest(event.onset_on)
 
     doses = sorted((each for each in course.doses if on(each.at) <= as_of), key=_by_time)
     day_0 = _day_0(protocol, course, doses)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from services.visits.answers_views import Task, TaskKind
-from services.visits.schedule import ItemState
+from services.visits.item_state import ItemState
 from services.visits.second_dose import EvaluationMade, SecondDoseFacts, decide_second_dose
 from shared.protocol import Protocol
 

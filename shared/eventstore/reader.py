@@ -102,7 +102,9 @@ class Reader:
     async def _rows(self, statement: bytes, arguments: Sequence[object]) -> list[Row]:
         connection = self._idle.pop() if self._idle else await connect(self._url)
         try:
-            rows = await (await connection.execute(statement, arguments, binary=True)).fetchall()
+            # Never prepared: the plan of a prepared statement is made blindly, and would look for a rare type in every
+            # event from `after` on.
+            rows = await (await connection.execute(statement, arguments, prepare=False, binary=True)).fetchall()
         except BaseException:
             await connection.close()
             raise

@@ -1,7 +1,8 @@
 """The protocol as data, and the trial's published language: what a subject, an arm, a measurement is."""
 
 from shared.protocol.criteria import Criterion, Fact
-from shared.protocol.document import ProtocolDocumentError, load_protocol, parse_protocol
+from shared.protocol.deviations import DeviationGrade, Deviations
+from shared.protocol.document import DocumentFault, ProtocolDocumentError, load_protocol, parse_protocol
 from shared.protocol.language import (
     AnalyteCode,
     ArmCode,
@@ -26,6 +27,9 @@ __all__ = [
     "Code",
     "Criterion",
     "Csa",
+    "DeviationGrade",
+    "Deviations",
+    "DocumentFault",
     "Dose",
     "Fact",
     "Iwg2006",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Criterion, Fact, Part, failed
+from shared.protocol.deviations import Deviations
+from shared.protocol.faults import BrokenRule, require_none
 from shared.protocol.language import AnalyteCode, ArmCode, Code, SiteId
 from shared.protocol.response import Response
 from shared.protocol.schedule import Activity, Anchor, Schedule
@@ -79,6 +81,19 @@ class Release(Part):
     criteria: tuple[Criterion, ...] = Field(min_length=1)
 
 
+class Monitoring(Part):
+    """Vital signs after each infusion: how often, and for how long. Minutes."""
+
+    vital_signs_every_minutes: int = Field(gt=0)
+    vital_signs_for_minutes: int = Field(ge=0)
+
+    @property
+    def minutes(self) -> tuple[int, ...]:
+        """The minutes after an infusion at which vital signs are due: 15, 30, 45 and 60."""
+        every = self.vital_signs_every_minutes
+        return tuple(range(every, self.vital_signs_for_minutes + 1, every))
+
+
 class Dose(Part):
     """The infusion's dose and how it is reckoned. Cells per kg, %, days, mL."""
 
@@ -86,6 +101,7 @@ class Dose(Part):
     tolerance_pct: Decimal = Field(ge=0)
     weight_age_days_max: int = Field(ge=0)
     volume_step_mL: Decimal = Field(gt=0)  # noqa: N815 (the unit is written as the field writes it)
+    monitoring: Monitoring
     release: Release
 
 
@@ -134,8 +150,11 @@ class Safety(Part):
 
     @model_validator(mode="after")
     def _fatal_criteria_are_criteria(self) -> Safety:
-        if unknown := set(self.fatal_or_life_threatening) - set(self.seriousness_criteria):
-            raise ValueError(f"fatal_or_life_threatening names no seriousness criterion: {', '.join(sorted(unknown))}")
+        require_none(
+            BrokenRule(("fatal_or_life_threatening", place), f"names no seriousness criterion: {code}")
+            for place, code in enumerate(self.fatal_or_life_threatening)
+            if code not in self.seriousness_criteria
+        )
         return self
 
 
@@ -184,39 +203,48 @@ class Protocol(Part):
     second_dose: SecondDose | None = None
     response: Response
     safety: Safety
+    deviations: Deviations
 
     @model_validator(mode="after")
-    def _arms_hang_together(self) -> Protocol:
+    def _parts_hang_together(self) -> Protocol:
+        require_none((*self._broken_of_arms(), *self._broken_of_treatments(), *self._broken_of_items()))
+        return self
+
+    def _broken_of_arms(self) -> Iterator[BrokenRule]:
         codes = [arm.code for arm in self.arms]
-        if len(set(codes)) != len(codes):
-            raise ValueError("arms: a code stands twice")
+        for place, code in enumerate(codes):
+            if code in codes[:place]:
+                yield BrokenRule(("arms", place, "code"), f"the code {code} stands twice")
         shares = sum(arm.ratio for arm in self.arms)
-        if any(size % shares for size in self.allocation.block_sizes):
-            raise ValueError(f"allocation.block_sizes: each must be a multiple of the ratios' sum, {shares}")
-        for activity in self.schedule.activities:
-            if unknown := set(activity.arms) - set(codes):
-                raise ValueError(f"schedule.activities.{activity.prefix}: no arm {', '.join(sorted(unknown))}")
+        for place, size in enumerate(self.allocation.block_sizes):
+            if size % shares:
+                rule = f"each must be a multiple of the ratios' sum, {shares}"
+                yield BrokenRule(("allocation", "block_sizes", place), rule)
+        for place, activity in enumerate(self.schedule.activities):
+            for index, arm in enumerate(activity.arms):
+                if arm not in codes:
+                    yield BrokenRule(("schedule", "activities", place, "arms", index), f"no arm {arm}")
+
+    def _broken_of_treatments(self) -> Iterator[BrokenRule]:
         treatments = {arm.treatment for arm in self.arms}
         if ("msc-infusion" in treatments) != (self.dose is not None):
-            raise ValueError("dose: stands exactly when an arm is treated by msc-infusion")
+            yield BrokenRule(("dose",), "stands exactly when an arm is treated by msc-infusion")
         if ("ciclosporin" in treatments) != (self.csa is not None):
-            raise ValueError("csa: stands exactly when an arm is treated by ciclosporin")
-        return self
+            yield BrokenRule(("csa",), "stands exactly when an arm is treated by ciclosporin")
 
-    @model_validator(mode="after")
-    def _items_hang_together(self) -> Protocol:
+    def _broken_of_items(self) -> Iterator[BrokenRule]:
         items = {code for activity in self.schedule.activities for code in activity.codes}
-        for evaluation in self.response.evaluations:
+        for place, evaluation in enumerate(self.response.evaluations):
             if evaluation.item not in items:
-                raise ValueError(f"response.evaluations: no item {evaluation.item} in the schedule")
+                key = ("response", "evaluations", place, "item")
+                yield BrokenRule(key, f"no item {evaluation.item} in the schedule")
         if second := self.second_dose:
             if second.item not in items:
-                raise ValueError(f"second_dose.item: no item {second.item} in the schedule")
+                yield BrokenRule(("second_dose", "item"), f"no item {second.item} in the schedule")
             if second.arm not in {arm.code for arm in self.arms}:
-                raise ValueError(f"second_dose.arm: no arm {second.arm}")
+                yield BrokenRule(("second_dose", "arm"), f"no arm {second.arm}")
             if second.timepoint not in {e.timepoint for e in self.response.evaluations}:
-                raise ValueError(f"second_dose.timepoint: no evaluation at {second.timepoint}")
-        return self
+                yield BrokenRule(("second_dose", "timepoint"), f"no evaluation at {second.timepoint}")
 
     @cached_property
     def arm_codes(self) -> tuple[str, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Part
+from shared.protocol.faults import BrokenRule, require_none
 from shared.protocol.language import AnalyteCode
 
 Timepoint = Annotated[str, StringConstraints(pattern=r"^M[0-9]{1,2}$")]
@@ -38,7 +41,9 @@ class Baseline(Part):
     @model_validator(mode="after")
     def _holds_its_counts(self) -> Baseline:
         if self.latest_day - self.earliest_day < self.apart_days_min:
-            raise ValueError("earliest_day, latest_day: leave no room for counts so far apart")
+            require_none(
+                BrokenRule((key,), "leaves no room for counts so far apart") for key in ("earliest_day", "latest_day")
+            )
         return self
 
 
@@ -102,9 +107,11 @@ class Progression(Part):
 
     @model_validator(mode="after")
     def _bands_rise(self) -> Progression:
-        limits = [band.baseline_below for band in self.blast_bands]
-        if limits != sorted(set(limits)):
-            raise ValueError("blast_bands: each baseline_below must be above the one before")
+        require_none(
+            BrokenRule(("blast_bands", place, "baseline_below"), "must be above the one before")
+            for place, (before, band) in enumerate(pairwise(self.blast_bands), start=1)
+            if band.baseline_below <= before.baseline_below
+        )
         return self
 
 
@@ -150,13 +157,18 @@ class TransfusionBurden(Part):
 
     @model_validator(mode="after")
     def _groups_are_apart(self) -> TransfusionBurden:
-        if not self.low_units_min <= self.low_units_max < self.high_units_min:
-            raise ValueError("low_units_min, low_units_max, high_units_min: must rise")
-        if self.low_most_in_period >= self.high_least_in_period:
-            raise ValueError("low_most_in_period: must be below high_least_in_period")
-        if self.period_days > self.history_days:
-            raise ValueError("period_days: is part of history_days")
+        require_none(self._broken())
         return self
+
+    def _broken(self) -> Iterator[BrokenRule]:
+        if not self.low_units_min <= self.low_units_max:
+            yield BrokenRule(("low_units_max",), "must not be below low_units_min")
+        if self.low_units_max >= self.high_units_min:
+            yield BrokenRule(("low_units_max",), "must be below high_units_min")
+        if self.low_most_in_period >= self.high_least_in_period:
+            yield BrokenRule(("low_most_in_period",), "must be below high_least_in_period")
+        if self.period_days > self.history_days:
+            yield BrokenRule(("period_days",), "is part of history_days")
 
 
 class Iwg2018(Part):
@@ -195,7 +207,7 @@ class Response(Part):
     @model_validator(mode="after")
     def _rule_set_has_its_numbers(self) -> Response:
         if self.rule_set == "IWG-2018" and self.iwg_2018 is None:
-            raise ValueError("iwg_2018: must stand where the rule set is IWG-2018")
+            require_none([BrokenRule(("iwg_2018",), "must stand where the rule set is IWG-2018")])
         return self
 
     def evaluation(self, timepoint: str) -> Evaluation:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.protocol.criteria import Part
+from shared.protocol.faults import BrokenRule, require_none
 from shared.protocol.language import AnalyteCode, ArmCode, Code
 
 Anchor = Literal["first-infusion", "first-csa-dose", "randomization"]
@@ -57,23 +60,28 @@ class Activity(Part):
 
     @model_validator(mode="after")
     def _says_when(self) -> Activity:
-        is_range = self.first is not None and self.last is not None and self.first <= self.last
-        if bool(self.at) == is_range or (self.first is None) != (self.last is None):
-            raise ValueError("an activity needs either at = […] or first and last, with first not after last")
-        if list(self.at) != sorted(set(self.at)):
-            raise ValueError("at must rise and name nothing twice")
-        if self.unit == "hours" and self.origin != "each-infusion":
-            raise ValueError("hours are counted from an infusion alone: origin must be each-infusion")
+        require_none(self._broken())
         return self
 
-    @property
+    def _broken(self) -> Iterator[BrokenRule]:
+        is_range = self.first is not None and self.last is not None and self.first <= self.last
+        if bool(self.at) == is_range or (self.first is None) != (self.last is None):
+            given = next((key for key in ("first", "last", "at") if getattr(self, key) not in (None, ())), None)
+            rule = "an activity needs either at = […] or first and last, with first not after last"
+            yield BrokenRule((given,) if given else (), rule)
+        if list(self.at) != sorted(set(self.at)):
+            yield BrokenRule(("at",), "must rise and name nothing twice")
+        if self.unit == "hours" and self.origin != "each-infusion":
+            yield BrokenRule(("unit",), "hours are counted from an infusion alone: origin must be each-infusion")
+
+    @cached_property
     def offsets(self) -> tuple[int, ...]:
         """The numbers of the unit at which the activity is done."""
         if self.first is not None and self.last is not None:
             return tuple(range(self.first, self.last + 1))
         return self.at
 
-    @property
+    @cached_property
     def codes(self) -> tuple[str, ...]:
         """The item codes, one for each offset; after each infusion or at exit, the prefix alone."""
         if self.origin != "day-0":
@@ -94,9 +102,15 @@ class Schedule(Part):
 
     @model_validator(mode="after")
     def _codes_are_unique(self) -> Schedule:
-        codes = [code for activity in self.activities for code in activity.codes]
-        if twice := sorted({code for code in codes if codes.count(code) > 1}):
-            raise ValueError(f"item codes must be unique, but these stand twice: {', '.join(twice)}")
+        coded: set[str] = set()
+        broken: list[BrokenRule] = []
+        for place, activity in enumerate(self.activities):
+            codes = activity.codes
+            if twice := sorted(coded.intersection(codes) | {code for code in codes if codes.count(code) > 1}):
+                rule = f"item codes must be unique, but these stand twice: {', '.join(twice)}"
+                broken.append(BrokenRule(("activities", place, "prefix"), rule))
+            coded.update(codes)
+        require_none(broken)
         return self
 
     def nominal_day(self, unit: str, offset: int) -> int:

@@ -1,4 +1,4 @@
-"""`marrow bench [append] [results] [rebuild] [memory] [--quick]`: side by side with peers, in one run."""
+"""`marrow bench [NAME …] [--quick]`: side by side with peers, in one run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from typing import Annotated
 
 import typer
 
-from tests.bench import append, memory, rebuild, results
+from tests.bench import append, memory, randomizations, rebuild, results, verification, year
 from tests.bench.ground import ground
 from tests.bench.report import machine
 from tests.bench.rounds import Scale
 
-BENCHES = {"append": append.run, "results": results.run, "rebuild": rebuild.run, "memory": memory.run}
+BENCHES = {
+    "append": append.run,
+    "results": results.run,
+    "randomizations": randomizations.run,
+    "verification": verification.run,
+    "rebuild": rebuild.run,
+    "year": year.run,
+    "memory": memory.run,
+}
 
 
 def main(

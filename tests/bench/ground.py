@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,8 +23,12 @@ from sqlalchemy.engine import make_url
 
 from shared.embedded import embedded_postgresql
 from shared.eventstore.migrations import LOG
+from shared.identity import Role
+from shared.keys import Keys
 from shared.keystore import KEYSTORE
 from shared.migrations import Component, upgrade
+from shared.settings import Settings
+from shared.tokens import issue
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "127.0.0.1"
@@ -55,6 +60,12 @@ def ground() -> Iterator[Ground]:
     """Start the server with the settings that `marrow up` gives it, and remove everything at the end."""
     with TemporaryDirectory(prefix="marrow-bench-") as folder, embedded_postgresql(Path(folder)) as url:
         yield Ground(Path(folder), url)
+
+
+def token(settings: Settings, role: Role) -> str:
+    """A token of the services' own for somebody of a role, at all sites."""
+    now = datetime.now(UTC)
+    return issue(Keys(settings).issuer(), settings, role=role, now=now, subject=f"{role.value}-1", name=role.value)
 
 
 def free_port() -> int:

@@ -19,18 +19,19 @@ APPEND_EVENTS = 500
 """Events of one append, where a log is filled beforehand."""
 
 AT = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
-OCCURRED_AT = format_instant(AT)
 BY = {"id": "lis-1", "name": "Laboratory system", "role": "lab", "org": "Hospital"}
 
 
-def new_event(event_type: str, tags: Sequence[str], data: dict[str, Any]) -> NewEvent:
+def new_event(
+    event_type: str, tags: Sequence[str], data: dict[str, Any], *, version: int = 1, at: datetime = AT
+) -> NewEvent:
     """An event with the envelope that every event of the services has."""
     document = {
         "id": uuid4().hex,
         "type": event_type,
-        "version": 1,
+        "version": version,
         "tags": tuple(tags),
-        "occurred_at": OCCURRED_AT,
+        "occurred_at": format_instant(at),
         "by": BY,
         "reason": None,
         "trace": "5f1d3c7c2e0b4a6f8d9e1c2b3a4f5e6d",

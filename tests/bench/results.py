@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import count
 from statistics import median
 
@@ -24,12 +23,10 @@ from services.labs.events import LabReportRecorded
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import Role
-from shared.keys import Keys
 from shared.settings import Settings
-from shared.tokens import issue
-from tests.bench.ground import Ground, serving
+from tests.bench.ground import Ground, serving, token
 from tests.bench.history import fill
-from tests.bench.http_load import CONNECTIONS, WRK, Answers, load
+from tests.bench.http_load import REPORTS, WRK, Answers, post, reports
 from tests.bench.lag import Percentiles, counted_lags, percentiles, percentiles_between, sampled
 from tests.bench.report import Table, number, runs, versus
 from tests.bench.rounds import Contestant, Scale, alternate
@@ -41,14 +38,14 @@ REPETITIONS = {Scale.FULL: 5, Scale.QUICK: 3, Scale.TINY: 1}
 TIMES_CEILING = 0.5
 TIMES_PEER = 5.0
 
-PATH = "/labs/results"
+CONNECTIONS = 32
 _runs = count(1)
 
 
 def run(ground: Ground, scale: Scale) -> list[Table]:
     settings = Settings(home=ground.folder / "home", database_url=ground.database(SERVICE.component))
     asyncio.run(_screen_subjects(settings))
-    lab = _token(settings, Role.LAB)
+    lab = token(settings, Role.LAB)
     with ExitStack() as stack:
 
         def served(application: str, ready: str, database_url: str | None) -> str:
@@ -66,19 +63,14 @@ def run(ground: Ground, scale: Scale) -> list[Table]:
             seconds=SECONDS[scale],
             warm_up=SECONDS[scale] / 2,
         )
-        lags = _measure_lags(service, lab, _token(settings, Role.COORDINATOR), LAG_SECONDS[scale])
+        lags = _measure_lags(service, lab, token(settings, Role.COORDINATOR), LAG_SECONDS[scale])
     acknowledged = sum(each.answered for each in answers["Marrow labs"])
     asyncio.run(_require_recorded(settings, acknowledged))
     return [_throughput(answers, acknowledged), _lag_table(lags)]
 
 
-def _contestant(url: str, token: str) -> Contestant[Answers]:
-    return lambda seconds: load(f"{url}{PATH}", token, f"r{next(_runs)}-", seconds)
-
-
-def _token(settings: Settings, role: Role) -> str:
-    now = datetime.now(UTC)
-    return issue(Keys(settings).issuer(), settings, role=role, now=now, subject=f"{role.value}-1", name=role.value)
+def _contestant(url: str, lab: str) -> Contestant[Answers]:
+    return lambda seconds: post(url, lab, reports(f"r{next(_runs)}-"), connections=CONNECTIONS, seconds=seconds)
 
 
 async def _screen_subjects(settings: Settings) -> None:
@@ -112,7 +104,7 @@ def _throughput(answers: dict[str, list[Answers]], acknowledged: int) -> Table:
         for (name, own), ratio in zip(answers.items(), ratios, strict=True)
     ]
     return Table(
-        f"results: POST {PATH} with one result, {CONNECTIONS} connections",
+        f"results: POST {REPORTS} with one result, {CONNECTIONS} connections",
         ("service", "requests/s, median", "runs", "p50 ms", "p99 ms", "Marrow is", "target"),
         rows,
         (f"load by {WRK or 'a client in Python'}; {acknowledged} reports acknowledged, and found in the log",),
@@ -133,7 +125,7 @@ class Lags:
 def _measure_lags(service: str, lab: str, coordinator: str, seconds: float) -> Lags:
     before = counted_lags(service, SERVICE.name)
     with sampled(service, coordinator, f"s{next(_runs)}-") as waits:
-        answers = load(f"{service}{PATH}", lab, f"r{next(_runs)}-", seconds)
+        answers = _contestant(service, lab)(seconds)
     return Lags(
         requests_per_second=answers.per_second,
         samples=len(waits.for_own_write_ms),

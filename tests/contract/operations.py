@@ -45,6 +45,14 @@ OPERATIONS = [
 ]
 
 
+def problem_of(response: httpx.Response) -> str:
+    """The type of the problem that an answer tells: in a problem document, or in FHIR in an OperationOutcome."""
+    answer = response.json()
+    if answer.get("resourceType") == "OperationOutcome":
+        return f"/problems/{answer['issue'][0]['details']['coding'][0]['code']}"
+    return str(answer["type"])
+
+
 @cache
 def least_request(service: str, path: str, method: str) -> tuple[dict[str, Any], Any]:
     """The query and the body of the simplest request that is generated from the document."""

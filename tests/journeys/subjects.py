@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 
@@ -28,6 +29,20 @@ ELIGIBLE: dict[str, Any] = {
 
 def ago(days: float) -> str:
     return (NOW - timedelta(days=days)).isoformat()
+
+
+def civil(days_ago: float) -> str:
+    """The site's date so many days ago."""
+    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
+
+
+async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
+    """GET from something that reflects at least a position, and expect 200; the JSON answer."""
+    response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
+    assert response.status_code == 200, response.text
+    assert int(response.headers["Log-Position"]) >= at
+    answer: dict[str, Any] = response.json()
+    return answer
 
 
 async def post(client: httpx.AsyncClient, path: str, body: object, status: int = 201) -> dict[str, Any]:
@@ -115,6 +130,7 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     await trail(staff, subject, "second-dose-ineligible")
     death = {"term": "Sepsis", "grade": 5, "serious": True, "seriousness_criteria": ["death"], "related": False}
     await post(staff, f"{path}/adverse-events", death | {"aware_at": ago(1)})
+    await every_word_on_safety(staff, subject)
 
     subject = await randomized(staff, site, "CSA")
     path = f"/visits/subjects/{subject}"
@@ -137,6 +153,29 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
 
     failed = await screen_failed(staff, site)
     await post(staff, f"/randomization/subjects/{failed}/rescreening", {})
+
+
+ADVERSE_EVENT: dict[str, Any] = {
+    "term": "Pneumonia",
+    "grade": 3,
+    "serious": True,
+    "seriousness_criteria": ["hospitalisation"],
+    "related": True,
+}
+
+
+async def every_word_on_safety(client: httpx.AsyncClient, subject: str) -> None:
+    """An adverse event that is reported late, followed up and void; a deviation that is noted and graded anew."""
+    path, why = f"/visits/subjects/{subject}", {"reason": "found by the monitor"}
+    number = (await post(client, f"{path}/adverse-events", ADVERSE_EVENT | {"aware_at": ago(3)}))["position"]
+    await post(client, f"{path}/adverse-events/{number}/reports", {"report": "sponsor"})
+    recovering = {"aware_at": ago(1), "outcome": "recovering"}
+    await post(client, f"{path}/adverse-events/{number}/follow-ups", recovering)
+    await post(client, f"{path}/adverse-events/{number}/nullification", why)
+    await trail(client, subject, "protocol-deviation-recorded")
+    noted = why | {"kind": "other", "code": "diary-lost", "grade": "minor"}
+    deviation = (await post(client, f"{path}/deviations", noted))["position"]
+    await post(client, f"{path}/deviations/{deviation}/grade", why | {"grade": "important"})
 
 
 async def closed_and_opened_again(admin: httpx.AsyncClient, site: str) -> None:
@@ -165,6 +204,11 @@ async def arm_of(client: httpx.AsyncClient, subject: str) -> str:
     """The arm that the trail says the subject was allocated to."""
     [allocated] = await trail(client, subject, "subject-randomized")
     return str(allocated["data"]["arm"])
+
+
+def states_of(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
+    """The state of each item of a schedule, and the day on which it was done."""
+    return {item["code"]: (item["state"], item["done_on"]) for item in schedule["items"]}
 
 
 SYMPTOMS = ("fatigue", "dyspnoea", "pallor", "palpitations", "dizziness")

@@ -32,8 +32,8 @@ EVENT_TYPES_OF_THE_SERVICES = {
     name for name, event in EVENT_TYPES.items() if event.__module__.removesuffix(".events") in SERVICE_PACKAGES
 }
 
-NOT_PLAYED = {"subject-randomized-twice"}
-"""In a trial of so many subjects each is somebody else."""
+NOT_PLAYED = {"subject-randomized-twice", "arm-drawn"}
+"""In a trial of so many subjects each is somebody else, and arms come from lists."""
 
 
 @dataclass(frozen=True)

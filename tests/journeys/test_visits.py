@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from itertools import chain
+from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from shared.identity import Role
 from tests.journeys.subjects import (
-    NOW,
     SYMPTOMS,
     ago,
+    civil,
     count,
     enrolled,
+    get,
     infusion,
-    pages_of,
     post,
     randomized,
     responder,
+    states_of,
     trail,
 )
 from tests.journeys.trial import As
@@ -30,29 +29,11 @@ SCORES = dict.fromkeys(SYMPTOMS, 1)
 OUT_OF_ORDER = "occurred-out-of-order"
 
 
-def civil(days_ago: float) -> str:
-    """The site's date so many days ago."""
-    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
-
-
-async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
-    """GET from something that reflects at least a position, and expect 200; the JSON answer."""
-    response = await client.get(path, params=parameters, headers={"Log-Position": str(at)})
-    assert response.status_code == 200, response.text
-    assert int(response.headers["Log-Position"]) >= at
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
 async def refused(client: httpx.AsyncClient, path: str, body: object, status: int, code: str) -> dict[str, Any]:
     """POST and expect to be refused in the name of a problem; its document."""
     answer = await post(client, path, body, status)
     assert answer["type"] == f"/problems/{code}"
     return answer
-
-
-def states(schedule: dict[str, Any]) -> dict[str, tuple[str, str | None]]:
-    return {item["code"]: (item["state"], item["done_on"]) for item in schedule["items"]}
 
 
 async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) -> None:
@@ -83,7 +64,7 @@ async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) ->
     assert (infused["cells"], infused["cells_per_kg"], infused["deviation"]) == ("60000000", "1000000", False)
     assert (await get(investigator, f"{path}/second-dose", infused["position"]))["state"] == "given"
     schedule = await get(investigator, f"{path}/schedule", infused["position"])
-    assert states(schedule)["INF2"] == ("done", civil(0))
+    assert states_of(schedule)["INF2"] == ("done", civil(0))
     assert len(await trail(admin, subject, "second-dose-eligible")) == 1
 
 
@@ -184,51 +165,6 @@ async def test_each_arm_is_given_its_own_treatment(speaking_as: As, site: str) -
     schedule = await get(staff, f"/visits/subjects/{csa}/schedule", position)
     assert (schedule["arm"], schedule["day_0"]) == ("CSA", civil(0))
     assert (await get(staff, f"/visits/subjects/{csa}/second-dose"))["state"] == "not-eligible"
-
-
-async def test_the_schedule_says_what_was_done_and_what_is_due(speaking_as: As, site: str) -> None:
-    staff = speaking_as(Role.COORDINATOR, site)
-    subject = await randomized(staff, site, "MSC", ago(33))
-    path = f"/visits/subjects/{subject}"
-    await post(staff, f"{path}/infusions", infusion(1) | {"occurred_at": ago(31)})
-    await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(24)})
-    await post(staff, f"{path}/symptoms", SCORES | {"week": 1, "occurred_at": ago(24)})
-    await post(staff, f"{path}/symptoms", SCORES | {"week": 2, "occurred_at": ago(5)})
-    report = await post(speaking_as(Role.LAB, site), "/labs/results", count(subject, 1))
-    schedule = await get(staff, f"{path}/schedule", report["reports"][0]["position"])
-    planned = {"symptoms", "blood-count", "marrow", "treg", "evaluation"}
-    assert sum(item["activity"] in planned for item in schedule["items"]) == 75
-    assert [item["nominal_on"] for item in schedule["items"]] == sorted(i["nominal_on"] for i in schedule["items"])
-    found = states(schedule)
-    assert found["D7-1"] == ("done", civil(24))
-    assert found["W1"] == ("done", civil(24))
-    assert found["W2"] == ("done-out-of-window", civil(5))
-    assert found["W3"] == ("missed", None)
-    assert found["W4"] == ("due", None)
-    assert found["C1"] == ("done", civil(1))
-    assert found["INF2"] == ("planned", None)
-
-    past = states(await get(staff, f"{path}/schedule", as_of=civil(25)))
-    assert (past["W1"], past["W2"], past["C1"]) == (("due", None), ("planned", None), ("planned", None))
-    future = states(await get(staff, f"{path}/schedule", as_of=civil(-300)))
-    assert (future["W1"], future["E3"]) == (("done", civil(24)), ("missed", None))
-
-
-async def test_a_site_sees_what_is_due_page_by_page(speaking_as: As, site: str) -> None:
-    staff = speaking_as(Role.COORDINATOR, site)
-    subjects = [await randomized(staff, site) for _ in range(3)]
-    body = SCORES | {"week": 1}
-    position = (await post(staff, f"/visits/subjects/{subjects[1]}/symptoms", body))["position"]
-    everything = await get(staff, "/visits/due", position, site=site, on=civil(-12))
-    expected = [(subject, "W1", "missed") for subject in subjects if subject != subjects[1]]
-    expected += [(subject, "W2", "due") for subject in subjects]
-    assert everything["next"] is None
-    symptoms = [item for item in everything["items"] if item["activity"] == "symptoms"]
-    assert [(item["subject"], item["code"], item["state"]) for item in symptoms] == sorted(expected)
-
-    pages = await pages_of(staff, "/visits/due", site=site, on=civil(-12), limit=3)
-    assert {len(page) for page in pages[:-1]} == {3}
-    assert list(chain(*pages)) == everything["items"]
 
 
 async def test_a_week_is_scored_once_and_changed_with_a_reason(speaking_as: As, site: str) -> None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.labs.grading import CTCAE_VERSION, flag, grade
+from shared.protocol import load_protocol
 
 LLN = {
     "HGB": Decimal(135), "NEUT": Decimal("2.0"), "PLT": Decimal(150), "WBC": Decimal("4.0"), "LYM": Decimal("1.1"),
@@ -73,3 +74,7 @@ def test_the_flag_compares_with_the_bounds_that_are_known(
     value: str, low: str | None, high: str | None, expected: str | None
 ) -> None:
     assert flag(Decimal(value), Decimal(low) if low else None, Decimal(high) if high else None) == expected
+
+
+def test_results_are_graded_by_the_version_that_the_protocol_chooses() -> None:
+    assert load_protocol().safety.ctcae_version == CTCAE_VERSION

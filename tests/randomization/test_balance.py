@@ -43,6 +43,7 @@ of_every_method = pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEME
 def placed(subject: str, arm: str, diagnosis: str = "RA", scheme: RandomizationSchemeSealed = MINIMIZATION) -> Event:
     """An allocation of somebody else, however it was drawn."""
     stratum = stratum_under(scheme, f"{diagnosis}|{subject[:2]}")
+    assert stratum is not None
     return randomized(subject, 0, arm, stratum).model_copy(update={"scheme": scheme.scheme})
 
 
@@ -165,6 +166,11 @@ def test_a_correction_that_was_itself_corrected_counts_at_the_last_one() -> None
     assert counts_after(placed("01-900", "MSC"), first, back)["diagnosis"] == {"MSC": 1, "CSA": 0}
 
 
+def test_a_correction_in_other_factors_than_the_schemes_moves_nobody() -> None:
+    corrected = errors_of("01-900", counted=True)[1].model_copy(update={"stratum_corrected": "RARS"})
+    assert counts_after(placed("01-900", "MSC"), corrected)["diagnosis"] == {"MSC": 1, "CSA": 0}
+
+
 def test_no_later_error_takes_a_subject_into_the_counts_again() -> None:
     out, again = errors_of("01-900", counted=False)[0], errors_of("01-900", counted=True)[2]
     assert counts_after(placed("01-900", "MSC"), out, again)["site"] == {"MSC": 0, "CSA": 0}
@@ -173,6 +179,18 @@ def test_no_later_error_takes_a_subject_into_the_counts_again() -> None:
 def test_of_one_who_was_randomized_twice_the_first_stays_counted() -> None:
     history = [placed("01-900", "CSA"), placed("01-901", "MSC"), errors_of("01-901", counted=False)[3]]
     assert counts_after(*history)["site"] == {"MSC": 0, "CSA": 1}
+
+
+def test_a_fold_copies_nothing_of_all_subjects_and_two_folds_share_nothing() -> None:
+    """A copy at each event would make an allocation cost the square of the trial."""
+    rules, command = domain.allocation(PROTOCOL, MINIMIZATION, DYNAMIC_SECRET), RandomizeSubject(subject="01-001")
+    one, other = rules.initial(command), rules.initial(command)
+    (recorded,) = given(placed("01-900", "MSC")).history
+    after = rules.evolve(one, recorded)
+    assert (after.balance, after.given) == (one.balance, one.given)
+    assert after.given == {(1, "RA|01"): ["MSC"]}
+    assert other.given == {}
+    assert other.balance.counted(MINIMIZATION) == []
 
 
 @pytest.mark.parametrize(("name", "of_one_site"), [("simple", False), ("biased-coin", True), ("minimization", False)])

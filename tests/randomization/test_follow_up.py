@@ -8,6 +8,7 @@ from services.randomization import follow_up
 from services.randomization.commands import LoseSubject, RegainContact, WithdrawSubject
 from services.randomization.domain import withdrawal
 from services.randomization.events import ContactRegained, SubjectLostToFollowUp, SubjectWithdrawn
+from services.visits.events import AdverseEventNullified
 from shared.chronology import OUT_OF_ORDER
 from shared.problems import WITHDRAWN
 from shared.protocol import load_protocol
@@ -42,6 +43,16 @@ def test_whose_end_in_the_study_is_known_is_not_lost() -> None:
     given(*IN_THE_TRIAL, fatal_event()).when(LOSS, LOSE).rejects(follow_up.DIED)
     given(*IN_THE_TRIAL, evaluated(final=True)).when(LOSS, LOSE).rejects(follow_up.COMPLETED)
     given(*IN_THE_TRIAL, SubjectWithdrawn(subject=S, site="01", scope="study")).when(LOSS, LOSE).rejects(WITHDRAWN)
+
+
+def test_a_death_that_was_reported_in_error_is_no_end() -> None:
+    position = len(IN_THE_TRIAL) + 1
+    for retracted in (True, False):
+        void = AdverseEventNullified(
+            subject="01-001", site="01", adverse_event=position, clocks=(), death_retracted=retracted
+        )
+        history = given(*IN_THE_TRIAL, fatal_event(), void)
+        assert (history.when(LOSS, LOSE).problem is None) is retracted, "unless the subject died of another event too"
 
 
 def test_an_evaluation_before_the_last_is_no_end() -> None:

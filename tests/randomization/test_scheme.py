@@ -19,9 +19,10 @@ from services.randomization.commands import (
     RevealSeed,
     Scheme,
 )
-from services.randomization.events import SubjectRandomized
+from services.randomization.events import ArmShare, EligibilityAssessed, SubjectRandomized
 from services.randomization.scheme import (
     REVEALING,
+    SCHEME_OUTDATED,
     SCHEME_REVEALED,
     SEALING,
     UNKNOWN_SCHEME,
@@ -33,7 +34,7 @@ from services.randomization.scheme import (
     stratum_under,
 )
 from shared.problems import INVALID, WRITE_CONFLICT, Problem
-from shared.protocol import load_protocol
+from shared.protocol import Protocol, load_protocol
 from tests.randomization.examples import SECRET, randomized, ready_to_randomize, revealed, sealed, sealed_as
 from tests.randomization.trials import DYNAMIC_SCHEMES, DYNAMIC_SECRET
 from tests.scenario import given
@@ -195,6 +196,41 @@ class TestAllocationUnderASecondVersion:
         (event,) = given(scheme, *ready_to_randomize()).when(rules, RANDOMIZE).events
         assert isinstance(event, SubjectRandomized)
         assert (event.stratum, event.randomization_number) == ("", "001")
+
+
+class TestAmendedProtocols:
+    """A scheme allocates by the arms and the factors of the protocol that it was sealed under, and by no others."""
+
+    @staticmethod
+    def with_factors(*names: str) -> Protocol:
+        by_name = {factor.name: factor for factor in PROTOCOL.allocation.strata}
+        factors = tuple(
+            by_name.get(name, by_name["site"].model_copy(update={"name": name, "levels": ("F", "M")})) for name in names
+        )
+        return PROTOCOL.model_copy(update={"allocation": PROTOCOL.allocation.model_copy(update={"strata": factors})})
+
+    @pytest.mark.parametrize("names", [("diagnosis",), ("site", "diagnosis"), ("diagnosis", "site", "sex"), ()])
+    @pytest.mark.parametrize("strata", [("diagnosis", "site"), ("diagnosis",), ()])
+    def test_other_factors_need_a_new_scheme(self, names: tuple[str, ...], strata: tuple[str, ...]) -> None:
+        scheme = sealed(strata=strata)
+        rules = domain.allocation(self.with_factors(*names), scheme, SECRET)
+        given(scheme, *ready_to_randomize()).when(rules, RANDOMIZE).rejects(SCHEME_OUTDATED, scheme=1)
+
+    def test_an_arm_that_was_dropped_is_allocated_to_nobody(self) -> None:
+        scheme = sealed()
+        three = scheme.model_copy(update={"arms": (*scheme.arms, ArmShare(code="ATG", share=1))})
+        rules = domain.allocation(PROTOCOL, three, SECRET)
+        given(three, *ready_to_randomize()).when(rules, RANDOMIZE).rejects(SCHEME_OUTDATED, scheme=1)
+
+    @pytest.mark.parametrize("stratum", ["RA", "RA|01|F", ""])
+    def test_nobody_is_placed_by_the_levels_of_other_factors(self, stratum: str) -> None:
+        assert stratum_under(sealed(), stratum) is None
+        way = [
+            event.model_copy(update={"stratum": stratum}) if isinstance(event, EligibilityAssessed) else event
+            for event in ready_to_randomize()
+        ]
+        rules = domain.allocation(PROTOCOL, sealed(), SECRET)
+        given(sealed(), *way).when(rules, RANDOMIZE).rejects(SCHEME_OUTDATED)
 
 
 def test_a_revealed_scheme_allocates_nobody() -> None:

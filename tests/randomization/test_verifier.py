@@ -16,6 +16,7 @@ import pytest
 from services.randomization.events import (
     ArmDrawn,
     RandomizationMarkedInError,
+    RandomizationSchemeSealed,
     StratumCorrected,
     SubjectRandomized,
 )
@@ -135,6 +136,11 @@ def another_root() -> list[Event]:
     return [event.model_copy(update={"list_roots": roots}) if event == sealed(1) else event for event in HISTORY]
 
 
+def arms_in_another_order() -> list[Event]:
+    arms = sealed(1).arms[::-1]
+    return [event.model_copy(update={"arms": arms}) if event == sealed(1) else event for event in HISTORY]
+
+
 def allocated_after_the_reveal() -> list[Event]:
     history = list(HISTORY)
     history.insert(2, history.pop(history.index(revealed(1))))
@@ -154,6 +160,7 @@ def allocated_after_the_reveal() -> list[Event]:
         another_seed,
         other_block_sizes,
         another_root,
+        arms_in_another_order,
         allocated_after_the_reveal,
     ],
 )
@@ -291,6 +298,22 @@ class TestMethodsThatLookAtTheCounts:
         record["data"]["drawn"] = told | {"draw": 999}
         with pytest.raises(MismatchError, match="draw 999 of"):
             verify_allocation([*before, line_of(document["position"], json.dumps(record)), closing])
+
+    @pytest.mark.parametrize("method", DYNAMIC_SCHEMES)
+    def test_arms_in_another_order_than_the_sealed_one_are_found(self, method: str) -> None:
+        """Tickets are numbered in that order, and records hold them by name."""
+        scheme, *history = self.trial(method)
+        assert isinstance(scheme, RandomizationSchemeSealed)
+        other = scheme.model_copy(update={"arms": scheme.arms[::-1]})
+        with pytest.raises(MismatchError, match="has arm"):
+            verify_allocation(export(other, *history))
+
+    def test_a_correction_in_other_factors_than_the_schemes_moves_nobody(self) -> None:
+        scheme = sealed_as(1, DYNAMIC_SCHEMES["minimization"], DYNAMIC_SECRET)
+        corrected = errors_of("01-300", counted=True)[1].model_copy(update={"stratum_corrected": "RARS"})
+        history: list[Event] = [scheme, *allocated(scheme, [scheme], "01-300"), corrected]
+        history.extend(allocated(scheme, history, "01-301"))
+        assert verify_allocation(export(*history, revealed(1, DYNAMIC_SECRET))).matching == 2
 
     def test_slots_of_minimization_are_counted_over_the_trial(self) -> None:
         history = self.trial("minimization")

@@ -10,16 +10,16 @@ from typing import Any
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
-from services.visits import ciclosporin, domain, evaluation
+from services.visits import adverse_events, ciclosporin, domain, evaluation
 from services.visits.commands import (
     CheckInfusionSafety,
     DoseCiclosporin,
     InfuseProduct,
     Lot,
     RecordTransfusion,
-    ReportAdverseEvent,
     ScoreSymptoms,
 )
+from services.visits.commands_safety import ReportAdverseEvent
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
@@ -34,7 +34,7 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from shared.events import Event
-from shared.protocol import load_protocol
+from shared.protocol import Protocol, load_protocol
 from tests.randomization.examples import assessed, randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
 
@@ -46,7 +46,7 @@ INFUSION_SAFETY = domain.infusion_safety(PROTOCOL)
 CICLOSPORIN = ciclosporin.dosing(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
 TRANSFUSION = domain.transfusion(PROTOCOL)
-ADVERSE_EVENTS = domain.adverse_events(PROTOCOL)
+ADVERSE_EVENTS = adverse_events.adverse_events(PROTOCOL)
 EVALUATION = evaluation.evaluation(PROTOCOL)
 
 DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")
@@ -67,6 +67,12 @@ CERTIFICATE: dict[str, Any] = {
     "mycoplasma": "negative",
     "endotoxin_EU_per_kg": Decimal("0.3"),
 }
+
+
+def in_zone(zone: str) -> Protocol:
+    """The protocol as if its site lay elsewhere."""
+    site = PROTOCOL.sites.known[0].model_copy(update={"zone": zone})
+    return PROTOCOL.model_copy(update={"sites": PROTOCOL.sites.model_copy(update={"known": (site,)})})
 
 
 History = tuple[Event | At, ...]

@@ -1,4 +1,4 @@
-"""A subject's schedule from the rows of the read model: day 0, what did which item, what an ending cancels."""
+"""A subject's schedule from what is known of it: day 0, what did which item, what an ending cancels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from services.visits.answers import SubjectSchedule
+from services.visits.answers_schedule import SubjectSchedule
 from services.visits.calendar import Calendar
-from services.visits.projections import Collected, Kind, Performed, Subject
-from services.visits.schedule import ItemState
+from services.visits.followed import Deed, Kind, Specimen, Standing
+from services.visits.item_state import ItemState, Miss
+from services.visits.schedule import DateWindow
 from shared.protocol import load_protocol
 from tests.scenario import DAY_0
 from tests.visits.examples import S
@@ -27,40 +28,37 @@ def on(days: int) -> date:
     return DAY_0_ON + timedelta(days=days)
 
 
-class Rows:
-    """The rows of one subject, in the order in which they came about."""
+class Known:
+    """What is known of one subject, in the order in which it was recorded."""
 
-    def __init__(self, arm: str = "MSC", randomized: float = -2, **subject: Any) -> None:
-        self._subject = Subject(id=S, site="01", arm=arm, randomized_at=at(randomized), **subject)
-        self._arm, self._randomized_at = arm, at(randomized)
-        self._performed: list[Performed] = []
-        self._collected: list[Collected] = []
+    def __init__(self, arm: str = "MSC", randomized: float = -2, **standing: Any) -> None:
+        self._standing = Standing(S, "01", arm=arm, randomized_at=at(randomized), **standing)
+        self._deeds: list[Deed] = []
+        self._specimens: list[Specimen] = []
+        self._misses: list[Miss] = []
         self._position = 10
 
-    def performed(self, kind: Kind, which: object = "", days: float = 0) -> Rows:
+    def performed(self, kind: Kind, which: object = "", days: float = 0) -> Known:
         self._position += 1
-        self._performed.append(
-            Performed(position=self._position, subject=S, kind=kind.value, which=str(which), at=at(days))
-        )
+        self._deeds.append(Deed(kind.value, str(which), at(days), self._position))
         return self
 
-    def collected(self, days: float, *analytes: str, stands: bool = True) -> Rows:
+    def collected(self, days: float, *analytes: str, stands: bool = True) -> Known:
         self._position += 1
-        self._collected += [
-            Collected(
-                subject=S,
-                result=f"{self._position}/{analyte}",
-                analyte=analyte,
-                at=at(days),
-                position=self._position,
-                stands=stands,
-            )
-            for analyte in analytes
-        ]
+        self._specimens += [Specimen(analyte, at(days), self._position, stands) for analyte in analytes]
+        return self
+
+    def missed(self, code: str, opens: int, closes: int) -> Known:
+        """The miss of a window was recorded on the day after it had closed."""
+        self._position += 1
+        window = DateWindow(on(opens), on(closes))
+        self._misses.append(Miss(code, window, at(closes + 1), self._position))
         return self
 
     def calendar(self) -> Calendar:
-        return Calendar(PROTOCOL, self._subject, self._arm, self._randomized_at, self._performed, self._collected)
+        calendar = Calendar.of(PROTOCOL, self._standing, self._deeds, self._specimens, self._misses)
+        assert calendar is not None
+        return calendar
 
     def as_of(self, days: int) -> dict[str, ItemState]:
         return {state.item.code: state for state in self.calendar().states(on(days))}
@@ -70,55 +68,55 @@ def told(item: ItemState) -> tuple[str, date | None, int | None]:
     return item.state, item.done_on, item.position
 
 
-def infused(**subject: Any) -> Rows:
+def infused(**standing: Any) -> Known:
     """A subject whose first infusion stands at position 11."""
-    return Rows(**subject).performed(Kind.INFUSION, 1)
+    return Known(**standing).performed(Kind.INFUSION, 1)
 
 
 @pytest.mark.parametrize("arm", ["MSC", "CSA"])
 def test_every_subject_has_the_75_items_of_the_protocol(arm: str) -> None:
     planned = {"symptoms", "blood-count", "marrow", "treg", "evaluation"}
-    items = Rows(arm).calendar().states(on(0))
+    items = Known(arm).calendar().states(on(0))
     assert sum(state.item.activity in planned for state in items) == 75
 
 
 def test_day_0_is_that_of_the_first_treatment_and_before_it_that_of_randomization() -> None:
-    assert Rows().calendar().start().day_0 == on(-2)
-    assert infused().calendar().start().day_0 == on(0)
-    csa = Rows("CSA").performed(Kind.CICLOSPORIN, days=20).performed(Kind.CICLOSPORIN, days=1)
-    assert csa.calendar().start().day_0 == on(1)
+    assert Known().calendar().start.day_0 == on(-2)
+    assert infused().calendar().start.day_0 == on(0)
+    csa = Known("CSA").performed(Kind.CICLOSPORIN, days=20).performed(Kind.CICLOSPORIN, days=1)
+    assert csa.calendar().start.day_0 == on(1)
 
 
 def test_a_second_infusion_moves_nothing() -> None:
-    assert infused().performed(Kind.INFUSION, 2, days=98).calendar().start().day_0 == on(0)
+    assert infused().performed(Kind.INFUSION, 2, days=98).calendar().start.day_0 == on(0)
 
 
 def test_treatment_that_begins_more_than_a_week_after_randomization_is_late() -> None:
-    assert not infused(randomized=-7).calendar().start().is_late
-    assert infused(randomized=-8).calendar().start().is_late
+    assert not infused(randomized=-7).calendar().start.is_late
+    assert infused(randomized=-8).calendar().start.is_late
 
 
 def test_days_are_those_of_the_sites_zone() -> None:
     late_in_the_evening = timedelta(hours=16).total_seconds() / 86400  # 01:00 of the next day in Shanghai
-    assert Rows().performed(Kind.INFUSION, 1, days=late_in_the_evening).calendar().start().day_0 == on(1)
+    assert Known().performed(Kind.INFUSION, 1, days=late_in_the_evening).calendar().start.day_0 == on(1)
 
 
 def test_symptoms_do_the_item_of_their_week() -> None:
-    rows = infused().performed(Kind.SYMPTOMS, 1, days=8).performed(Kind.SYMPTOMS, 2, days=30)
-    items = rows.as_of(40)
+    known = infused().performed(Kind.SYMPTOMS, 1, days=8).performed(Kind.SYMPTOMS, 2, days=30)
+    items = known.as_of(40)
     assert told(items["W1"]) == ("done", on(8), 12)
     assert told(items["W2"]) == ("done-out-of-window", on(30), 13)
     assert items["W3"].state == "missed"
 
 
 def test_of_several_scores_of_a_week_the_one_in_its_window_did_it() -> None:
-    rows = infused().performed(Kind.SYMPTOMS, 1, days=7).performed(Kind.SYMPTOMS, 1, days=60)
-    assert told(rows.as_of(61)["W1"]) == ("done", on(7), 12)
+    known = infused().performed(Kind.SYMPTOMS, 1, days=7).performed(Kind.SYMPTOMS, 1, days=60)
+    assert told(known.as_of(61)["W1"]) == ("done", on(7), 12)
 
 
 def test_what_was_collected_does_the_items_of_its_analytes() -> None:
-    rows = infused().collected(30, "WBC", "HGB", "PLT").collected(91, "BLAST_BM").collected(92, "TREG")
-    items = rows.as_of(100)
+    known = infused().collected(30, "WBC", "HGB", "PLT").collected(91, "BLAST_BM").collected(92, "TREG")
+    items = known.as_of(100)
     assert told(items["C1"]) == ("done", on(30), 12)
     assert told(items["B3"]) == ("done", on(91), 13)
     assert told(items["T3"]) == ("done", on(92), 14)
@@ -126,7 +124,7 @@ def test_what_was_collected_does_the_items_of_its_analytes() -> None:
 
 
 def test_ciclosporins_creatinine_and_trough_are_done_by_their_own_analytes() -> None:
-    items = Rows("CSA").performed(Kind.CICLOSPORIN).collected(14, "CREAT").collected(28, "CSA").as_of(40)
+    items = Known("CSA").performed(Kind.CICLOSPORIN).collected(14, "CREAT").collected(28, "CSA").as_of(40)
     assert (items["CR1"].state, items["TR1"].state) == ("done", "missed")
     assert (items["CR2"].state, items["TR2"].state) == ("missed", "done")
 
@@ -136,22 +134,22 @@ def test_a_result_that_was_withdrawn_did_nothing() -> None:
 
 
 def test_an_evaluation_does_its_item_and_a_later_one_does_not_undo_that() -> None:
-    rows = infused().performed(Kind.EVALUATION, "M3", days=93).performed(Kind.EVALUATION, "M3", days=123)
-    assert told(rows.as_of(130)["E3"]) == ("done", on(93), 12)
+    known = infused().performed(Kind.EVALUATION, "M3", days=93).performed(Kind.EVALUATION, "M3", days=123)
+    assert told(known.as_of(130)["E3"]) == ("done", on(93), 12)
 
 
 def test_the_looks_of_an_infusion_follow_it() -> None:
-    rows = infused().performed(Kind.SAFETY_LOOK, "S6H-1", days=0.25)
-    items = rows.as_of(10)
+    known = infused().performed(Kind.SAFETY_LOOK, "S6H-1", days=0.25)
+    items = known.as_of(10)
     assert told(items["S6H-1"]) == ("done", on(0), 12)
     assert (items["S24H-1"].state, items["D7-1"].state) == ("missed", "missed")
     assert "S6H-2" not in items
 
 
 def test_before_an_infusion_there_are_no_looks_after_it() -> None:
-    rows = infused().performed(Kind.INFUSION, 2, days=98)
-    assert "D7-2" not in rows.as_of(97)
-    assert rows.as_of(98)["D7-2"].state == "planned"
+    known = infused().performed(Kind.INFUSION, 2, days=98)
+    assert "D7-2" not in known.as_of(97)
+    assert known.as_of(98)["D7-2"].state == "planned"
 
 
 @pytest.mark.parametrize(
@@ -166,26 +164,26 @@ def test_before_an_infusion_there_are_no_looks_after_it() -> None:
 )
 def test_the_second_infusion_hangs_on_what_was_decided_by_then(decided: bool | None, days: int, state: str) -> None:
     decided_at = None if decided is None else at(93)
-    rows = infused(may_have_second_dose=decided, second_dose_decided_at=decided_at)
-    assert rows.as_of(days)["INF2"].state == state
+    known = infused(may_have_second_dose=decided, second_dose_decided_at=decided_at)
+    assert known.as_of(days)["INF2"].state == state
 
 
 def test_the_second_infusion_does_its_item() -> None:
-    rows = infused(may_have_second_dose=True, second_dose_decided_at=at(93)).performed(Kind.INFUSION, 2, days=99)
-    assert told(rows.as_of(100)["INF2"]) == ("done", on(99), 12)
+    known = infused(may_have_second_dose=True, second_dose_decided_at=at(93)).performed(Kind.INFUSION, 2, days=99)
+    assert told(known.as_of(100)["INF2"]) == ("done", on(99), 12)
 
 
 def test_leaving_the_study_cancels_what_is_ahead_and_asks_for_a_last_visit() -> None:
-    rows = infused(withdrawn_from_study_at=at(50))
-    items = rows.as_of(51)
+    known = infused(withdrawn_from_study_at=at(50))
+    items = known.as_of(51)
     assert (items["W6"].state, items["W7"].state, items["W8"].state) == ("missed", "cancelled", "cancelled")
     assert items["ET"].state == "due"
-    assert "ET" not in rows.as_of(49)
-    assert told(rows.collected(55, "HGB").as_of(60)["ET"]) == ("done", on(55), 12)
+    assert "ET" not in known.as_of(49)
+    assert told(known.collected(55, "HGB").as_of(60)["ET"]) == ("done", on(55), 12)
 
 
 def test_leaving_the_treatment_cancels_the_treatments_items_alone() -> None:
-    items = Rows("CSA", withdrawn_from_treatment_at=at(50)).performed(Kind.CICLOSPORIN).as_of(51)
+    items = Known("CSA", withdrawn_from_treatment_at=at(50)).performed(Kind.CICLOSPORIN).as_of(51)
     assert (items["CR4"].state, items["W7"].state) == ("cancelled", "due")
     assert "ET" not in items
 
@@ -208,4 +206,48 @@ def test_the_answer_writes_windows_as_from_and_to() -> None:
         "state": "due",
         "done_on": None,
         "position": None,
+        "visitnum": "1",
+        "missed_at": None,
+        "missed_position": None,
     }
+
+
+def test_what_no_item_claims_is_unscheduled() -> None:
+    known = infused().collected(30, "HGB", "PLT").collected(32, "HGB").collected(-14, "HGB").collected(70, "BLAST_BM")
+    told_of = [(done.activity, done.done_on, done.position) for done in known.calendar().unscheduled(on(75))]
+    assert told_of == [("blood-count", on(-14), 14), ("blood-count", on(32), 13), ("marrow", on(70), 15)]
+    assert len(known.calendar().unscheduled(on(31))) == 1
+
+
+def test_a_second_score_of_a_week_is_a_change_and_no_visit() -> None:
+    known = infused().performed(Kind.SYMPTOMS, 1, days=7).performed(Kind.SYMPTOMS, 1, days=8)
+    assert known.calendar().unscheduled(on(20)) == ()
+
+
+def test_the_blood_count_of_an_early_termination_is_not_unscheduled() -> None:
+    known = infused(withdrawn_from_study_at=at(50)).collected(52, "HGB").collected(53, "HGB")
+    assert told(known.as_of(60)["ET"]) == ("done", on(52), 12)
+    assert [done.done_on for done in known.calendar().unscheduled(on(60))] == [on(53)]
+
+
+def test_who_dies_after_leaving_has_left_alive() -> None:
+    known = infused(withdrawn_from_study_at=at(50), died_at=at(300)).collected(52, "HGB")
+    assert known.as_of(310)["ET"].state == "done"
+
+
+def test_a_recorded_miss_stands_beside_the_state() -> None:
+    known = infused().missed("C1", 23, 37).collected(30, "HGB")
+    schedule = SubjectSchedule.of(known.calendar(), on(60)).model_dump(mode="json", by_alias=True)
+    item = next(item for item in schedule["items"] if item["code"] == "C1")
+    assert (item["state"], item["position"], item["missed_position"]) == ("done-late", 13, 12)
+    assert item["missed_at"] == "2026-02-08T09:00:00Z"
+
+
+def test_the_answer_tells_visits_and_what_was_unscheduled() -> None:
+    known = infused().collected(45, "HGB")
+    schedule = SubjectSchedule.of(known.calendar(), on(60)).model_dump(mode="json", by_alias=True)
+    shared = next(visit for visit in schedule["visits"] if "E3" in visit["items"])
+    assert set(shared["items"]) == {"W13", "C3", "B3", "T3", "E3"}
+    assert shared["visitnum"] == next(item["visitnum"] for item in schedule["items"] if item["code"] == "E3")
+    expected = {"activity": "blood-count", "done_on": "2026-02-15", "position": 12, "visitnum": "7.01"}
+    assert schedule["unscheduled"] == [expected]

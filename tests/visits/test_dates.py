@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from services.visits import domain
+from services.visits import adverse_events
 from services.visits.commands import EvaluateSubject
 from shared.chronology import OUT_OF_ORDER
 from shared.decision import Command, Decider
@@ -123,13 +123,13 @@ def test_nobody_is_aware_of_an_event_that_has_not_begun() -> None:
     aware_at = datetime(2025, 12, 28, 15, 59, tzinfo=UTC)  # the last minute of the day at the site
     members: dict[str, Any] = {"aware_at": aware_at}
     history = given(*SINCE)
-    history.when(ADVERSE_EVENTS, report(**members, onset_on=date(2025, 12, 29))).rejects(
-        domain.ONSET_IMPLAUSIBLE, earliest="1960", latest="2025-12-28"
+    history.when(ADVERSE_EVENTS, report(**members, onset_on="2025-12-29")).rejects(
+        adverse_events.ONSET_IMPLAUSIBLE, earliest="1960", latest="2025-12-28"
     )
-    assert history.when(ADVERSE_EVENTS, report(**members, onset_on=date(2025, 12, 28))).problem is None
+    assert history.when(ADVERSE_EVENTS, report(**members, onset_on="2025-12-28")).problem is None
 
 
 def test_an_event_may_have_begun_before_consent_but_not_before_the_subject_was_born() -> None:
     history = given(*SINCE)
-    assert history.when(ADVERSE_EVENTS, report(onset_on=date(1960, 1, 1))).problem is None
-    history.when(ADVERSE_EVENTS, report(onset_on=date(1959, 12, 31))).rejects(domain.ONSET_IMPLAUSIBLE)
+    assert history.when(ADVERSE_EVENTS, report(onset_on="1960-01-01")).problem is None
+    history.when(ADVERSE_EVENTS, report(onset_on="1959-12-31")).rejects(adverse_events.ONSET_IMPLAUSIBLE)

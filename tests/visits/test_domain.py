@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -26,7 +25,6 @@ from tests.visits.examples import (
     INFUSION_SAFETY,
     LOOK,
     MSC,
-    PROTOCOL,
     RESPONDER,
     SYMPTOMS,
     TRANSFUSE,
@@ -197,78 +195,6 @@ class TestSymptoms:
 
 def test_a_transfusion_is_recorded_with_the_haemoglobin_that_it_was_given_for() -> None:
     given(*CSA).when(TRANSFUSION, TRANSFUSE).records(transfused())
-
-
-class TestAdverseEvents:
-    AWARE_AT = datetime(2026, 3, 1, 20, 0, tzinfo=UTC)  # the second of March in the sponsor's zone
-    SPONSOR_BY = AWARE_AT + timedelta(hours=24)
-
-    def test_a_mild_event_is_recorded_and_reported_to_nobody(self) -> None:
-        given(*MSC).when(ADVERSE_EVENTS, report()).records(reported())
-
-    @pytest.mark.parametrize(
-        ("criteria", "authority_on", "follow_up_on"),
-        [
-            (("hospitalisation",), date(2026, 3, 17), None),
-            (("life-threatening",), date(2026, 3, 9), date(2026, 3, 17)),
-        ],
-    )
-    def test_a_serious_related_event_says_by_when_it_is_reported(
-        self, criteria: tuple[str, ...], authority_on: date, follow_up_on: date | None
-    ) -> None:
-        members: dict[str, Any] = {
-            "grade": 3,
-            "serious": True,
-            "seriousness_criteria": criteria,
-            "aware_at": self.AWARE_AT,
-        }
-        due: dict[str, Any] = {
-            "sponsor_by": self.SPONSOR_BY,
-            "authority_on": authority_on,
-            "follow_up_on": follow_up_on,
-        }
-        given(*MSC).when(ADVERSE_EVENTS, report(**members)).records(reported(**members, **due))
-
-    def test_an_expected_serious_event_goes_to_the_sponsor_alone(self) -> None:
-        members: dict[str, Any] = {
-            "serious": True,
-            "seriousness_criteria": ("hospitalisation",),
-            "expected": True,
-            "aware_at": self.AWARE_AT,
-        }
-        expected = reported(**members, sponsor_by=self.SPONSOR_BY)
-        given(*MSC).when(ADVERSE_EVENTS, report(**members)).records(expected)
-
-    @pytest.mark.parametrize("members", [{"grade": 5}, {"grade": 4, "outcome": "fatal"}])
-    def test_an_event_of_grade_5_or_of_fatal_outcome_is_fatal(self, members: dict[str, Any]) -> None:
-        command = report(**members, serious=True, seriousness_criteria=("death",), related=False)
-        (event,) = given(*MSC).when(ADVERSE_EVENTS, command).events
-        assert event.model_dump()["fatal"] is True
-
-    @pytest.mark.parametrize(
-        "members",
-        [
-            {"serious": True},
-            {"seriousness_criteria": ("hospitalisation",)},
-            {"serious": True, "seriousness_criteria": ("very-annoying",)},
-            {"grade": 5},
-            {"outcome": "fatal"},
-        ],
-    )
-    def test_seriousness_without_the_protocols_criteria_is_refused(self, members: dict[str, Any]) -> None:
-        given(*MSC).when(ADVERSE_EVENTS, report(**members)).rejects(
-            domain.SERIOUSNESS_INVALID, criteria=list(PROTOCOL.safety.seriousness_criteria)
-        )
-
-    @pytest.mark.parametrize("onset_on", [date(2026, 1, 2), date(1026, 1, 1)])
-    def test_an_event_that_began_after_it_was_recorded_or_before_anybodys_time_is_refused(self, onset_on: date) -> None:
-        given(*MSC).when(ADVERSE_EVENTS, report(onset_on=onset_on)).rejects(
-            domain.ONSET_IMPLAUSIBLE, latest="2026-01-01"
-        )
-
-    @pytest.mark.parametrize("scope", ["treatment", "study"])
-    def test_safety_is_followed_after_a_withdrawal(self, scope: str) -> None:
-        given(*MSC, left(scope)).when(ADVERSE_EVENTS, report()).records(reported())
 
 
 EVERY_COMMAND = [

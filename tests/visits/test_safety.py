@@ -1,11 +1,14 @@
 """The reporting clocks of an adverse event (ICH E2A; EU CTR Art. 41)."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from services.visits.safety import Due, due
+from services.visits.safety import Assessment, Due, due, due_after_follow_up, sponsor_day
 from shared.protocol import load_protocol
 
 PROTOCOL = load_protocol()
@@ -70,6 +73,47 @@ def test_day_0_is_the_day_of_awareness_in_the_sponsors_zone() -> None:
 def test_an_upgrade_to_fatal_runs_from_its_own_awareness() -> None:
     upgraded = clocks(aware_at=datetime(2026, 3, 12, 8, 0, tzinfo=UTC), grade=5, criteria=("death",))
     assert upgraded.authority_on == date(2026, 3, 19)
+
+
+INSTANTS = st.datetimes(datetime(2026, 1, 1), datetime(2036, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (bounds)
+ASSESSMENTS = st.builds(
+    Assessment,
+    grade=st.integers(1, 5),
+    serious=st.booleans(),
+    seriousness_criteria=st.sampled_from([(), ("hospitalisation",), ("life-threatening",)]),
+    related=st.booleans(),
+    expected=st.booleans(),
+)
+
+
+@settings(max_examples=100)
+@given(INSTANTS, st.booleans())
+def test_days_are_counted_on_the_sponsors_calendar_over_months_years_and_leap_days(at: datetime, fatal: bool) -> None:
+    reports = clocks(aware_at=at, criteria=("death",) if fatal else ("disability",))
+    day_0 = at.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    assert reports.sponsor_by == at + timedelta(hours=24)
+    assert reports.authority_on == day_0 + timedelta(days=7 if fatal else 15)
+    assert reports.follow_up_on == (day_0 + timedelta(days=15) if fatal else None)
+
+
+@settings(max_examples=100)
+@given(ASSESSMENTS, ASSESSMENTS, INSTANTS, st.booleans())
+def test_a_follow_up_starts_the_clocks_of_a_report_of_what_the_event_is_now_or_those_of_a_follow_up_or_none(
+    before: Assessment, after: Assessment, at: datetime, told: bool
+) -> None:
+    found = due_after_follow_up(PROTOCOL, before, after, aware_at=at, authority_told_of=told)
+    anew = clocks(
+        aware_at=at,
+        grade=after.grade,
+        serious=after.serious,
+        related=after.related,
+        expected=after.expected,
+        criteria=after.seriousness_criteria,
+    )
+    within_15_days = Due(follow_up_on=sponsor_day(PROTOCOL, at) + timedelta(days=15)) if told else Due()
+    assert found in (anew, within_15_days)
+    if before == after:
+        assert found == within_15_days, "nothing was upgraded"
 
 
 def test_the_clocks_are_the_protocols() -> None:

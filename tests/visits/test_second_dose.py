@@ -1,7 +1,7 @@
 """The second infusion: who gets it, and for which reasons (the register's "when one responds well")."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -189,7 +189,7 @@ class TestConclusion:
         self.concluded(*history).records(self.ineligible((reason, 6)))
 
     def test_an_adverse_event_from_before_the_first_infusion_bars_nothing(self) -> None:
-        before = reported(grade=3, infusion_reaction=True, onset_on=date(2025, 12, 30))
+        before = reported(grade=3, infusion_reaction=True, onset_on="2025-12-30")
         self.concluded(*self.RESPONDED, before).records(self.found_eligible)
 
     def test_a_correction_that_turns_the_evaluation_takes_the_eligibility_back(self) -> None:

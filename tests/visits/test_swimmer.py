@@ -87,7 +87,10 @@ def test_a_lane_of_an_earlier_day_knows_nothing_of_what_came_later() -> None:
         doses=[infusion(), infusion(2, 98)],
         evaluations=[evaluation(93, "confirmed")],
         transfusions=[Transfusion(at(61), "RBC", 2, 30)],
-        adverse_events=[AdverseEvent(at(70), 4, True, 31), AdverseEvent(at(70), 3, False, 32, onset_on=on(60))],
+        adverse_events=[
+            AdverseEvent(at(70), 4, True, 31),
+            AdverseEvent(at(70), 3, False, 32, onset_on=on(60).isoformat()),
+        ],
     )
     assert (found.days_on_study, found.end, len(found.doses)) == (60, None, 1)
     assert (found.evaluations, found.transfusions, found.improvements) == ((), (), ())
@@ -134,6 +137,6 @@ def test_an_improvement_ends_with_the_time_on_study() -> None:
 
 
 def test_severe_adverse_events_alone_are_shown_on_the_day_of_their_onset() -> None:
-    events = [AdverseEvent(at(9), 2, False, 30), AdverseEvent(at(9), 3, True, 31, onset_on=on(5))]
+    events = [AdverseEvent(at(9), 2, False, 30), AdverseEvent(at(9), 3, True, 31, onset_on=on(5).isoformat())]
     found = lane_of(adverse_events=events)
     assert [(event.day, event.grade, event.serious) for event in found.adverse_events] == [(5, 3, True)]

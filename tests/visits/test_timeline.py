@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
 
+from services.labs import events as labs_events
+from services.randomization import events as randomization_events
+from services.visits import events as visits_events
 from services.visits.answers_views import Moment
-from services.visits.events import EvaluationInputsChanged
-from services.visits.timeline import page_after, timeline
+from services.visits.events import AdverseEventNullified, EvaluationInputsChanged
+from services.visits.subject import STANDING
+from services.visits.timeline import NEEDS, page_after, timeline
 from shared.events import Event
 from tests.scenario import At, given
 from tests.visits.examples import (
@@ -66,8 +70,51 @@ def test_before_randomization_there_is_no_study_day() -> None:
 
 
 def test_an_adverse_event_happened_on_the_day_of_its_onset() -> None:
-    found = moments(*MSC, infused(), At(reported(grade=3, serious=True, onset_on=DAY_0 + timedelta(days=2)), 9))
+    found = moments(*MSC, infused(), At(reported(grade=3, serious=True, onset_on="2026-01-03"), 9))
     assert (found[-1].day, found[-1].label, found[-1].detail) == (2, "G3 serious", "Pyrexia")
+
+
+def test_an_onset_that_is_known_by_its_month_stands_at_the_months_beginning_if_it_began_before() -> None:
+    earlier, same = (
+        moment.on
+        for onset in ("2026-01", "2026-02")
+        for moment in moments(*MSC, infused(), At(reported(onset_on=onset), 40))
+        if moment.kind == "adverse-event"
+    )
+    assert (earlier, same) == (DAY_0, DAY_0 + timedelta(days=40))
+
+
+def test_each_later_word_on_an_adverse_event_stands_and_a_death_that_is_taken_back_does_not() -> None:
+    fatal = reported(grade=5, serious=True, fatal=True)
+    nullified = AdverseEventNullified(subject=S, site="01", adverse_event=4, clocks=(), death_retracted=True)
+    found = moments(*MSC, infused(), At(fatal, 9), At(nullified, 12))
+    assert [(moment.kind, moment.detail) for moment in found[-2:]] == [
+        ("adverse-event", "Pyrexia"),
+        ("adverse-event-nullified", "of 4"),
+    ]
+
+
+BEFORE_RANDOMIZATION = {
+    "subject-screened",
+    "subject-rescreened",
+    "informed-consent-obtained",
+    "eligibility-assessed",
+    "subject-enrolled",
+}
+BOOKKEEPING = {"protocol-deviation-graded", "stratum-corrected"}
+OF_LABORATORIES = {"lab-message-quarantined", "lab-message-released"}
+
+
+def test_whatever_is_recorded_of_a_subject_is_shown_or_is_listed_here_as_not_shown() -> None:
+    published = {
+        event.name: event
+        for module in (randomization_events, labs_events, visits_events)
+        for event in vars(module).values()
+        if isinstance(event, type) and issubclass(event, Event) and "subject" in event.model_fields
+    }
+    of_subjects = {name for name, event in published.items() if "subject" in event.tag_fields}
+    shown = {event.name for event in (*STANDING, *NEEDS)} - BEFORE_RANDOMIZATION
+    assert of_subjects - shown == BEFORE_RANDOMIZATION | BOOKKEEPING | OF_LABORATORIES
 
 
 def test_a_fatal_adverse_event_is_a_death_too() -> None:

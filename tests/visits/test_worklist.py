@@ -11,7 +11,8 @@ import pytest
 from services.visits.answers_views import Task
 from services.visits.events import LineageStatus
 from services.visits.evidence import Finding
-from services.visits.schedule import Done, plan, states
+from services.visits.item_state import Done, states
+from services.visits.schedule import plan
 from services.visits.second_dose import AdverseEventSeen, EvaluationMade, SecondDoseFacts
 from services.visits.worklist import Dossier, page_after, worklist
 from tests.visits.examples import PROTOCOL, S

@@ -64,25 +64,29 @@ def test_another_trial_is_a_document_too() -> None:
         ('version = "1.0"', 'version = "1.0"\ncolour = "red"', "colour: Extra inputs are not permitted"),
         ("block_sizes = [4, 6]", "block_sizes = [4, 5]", "multiple of the ratios' sum, 2"),
         ('zone = "Asia/Shanghai"', 'zone = "Asia/Nowhere"', "sponsor.zone.*no IANA time zone"),
-        ('code = "CSA"', 'code = "MSC"', "arms: a code stands twice"),
-        ('prefix = "W" ', 'prefix = "C" ', "schedule: .*item codes must be unique"),
-        ("first = 1\nlast = 52", "first = 52\nlast = 1", "schedule.activities.0: .*first not after last"),
+        ('code = "CSA"', 'code = "MSC"', "arms.1.code: the code MSC stands twice"),
+        ('prefix = "W" ', 'prefix = "C" ', "schedule.activities.1.prefix: item codes must be unique"),
+        ("first = 1\nlast = 52", "first = 52\nlast = 1", "schedule.activities.0.first: .*first not after last"),
         ('prefix = "W" ', 'prefix = "W"\norigin = "moon" ', "schedule.activities.0.origin: Input should be"),
-        ('arms = ["MSC"]', 'arms = ["XYZ"]', "schedule.activities.INF: no arm XYZ"),
+        ('arms = ["MSC"]', 'arms = ["XYZ"]', "schedule.activities.5.arms.0: no arm XYZ"),
+        ('item = "E12"', 'item = "E13"', "response.evaluations.2.item: no item E13"),
         (
             'rule_set = "IWG-2006"',
             'rule_set = "IWG-2000"',
             "response.rule_set: Input should be 'IWG-2006' or 'IWG-2018'",
         ),
-        ("baseline_below = 10, progression", "baseline_below = 5, progression", "blast_bands: .*above the one before"),
-        ("earliest_day = -28                           # the s", "earliest_day = -6 # s", "leave no room for counts"),
+        (
+            "baseline_below = 10, progression",
+            "baseline_below = 5, progression",
+            "blast_bands.1.baseline_below: must be above the one before",
+        ),
+        ("earliest_day = -28                           # the s", "earliest_day = -6 # s", "leaves no room for counts"),
         ("rise_min = 15\n", "rise_min = -15\n", "response.iwg_2006.hi_e.rise_min: Input should be greater than 0"),
         ("marrow_blasts_decrease_pct_min = 50", "marrow_blasts_decrease_pct_min = 101", "less than or equal to 100"),
-        ("low_units_max = 7", "low_units_max = 8", "response.iwg_2018.burden: .*must rise"),
+        ("low_units_max = 7", "low_units_max = 8", "burden.low_units_max: must be below high_units_min"),
         ("low_most_in_period = 3", "low_most_in_period = 4", "low_most_in_period: must be below"),
-        ('item = "E12"', 'item = "E13"', "response.evaluations: no item E13"),
         ('item = "INF2"', 'item = "INF3"', "second_dose.item: no item INF3"),
-        ('timepoint = "M3"\nsigned', 'timepoint = "M4"\nsigned', "second_dose.timepoint: no evaluation at M4"),
+        ('timepoint = "M3" ', 'timepoint = "M4" ', "second_dose.timepoint: no evaluation at M4"),
         ('treatment = "ciclosporin"', 'treatment = "none"', "csa: stands exactly when"),
         ('"life-threatening"]', '"coma"]', "no seriousness criterion: coma"),
         ("days_per_month = 30.4375", "days_per_month = nan", "schedule.days_per_month"),
@@ -99,7 +103,7 @@ def test_a_bad_document_is_refused_with_the_key_and_the_rule(written: str, inste
 def test_a_rule_set_needs_its_numbers() -> None:
     of_2006_alone = TEXT[: TEXT.index("# HI-E under rule_set")] + TEXT[TEXT.index("# Safety ---") :]
     assert parse_protocol(of_2006_alone).response.iwg_2018 is None
-    with pytest.raises(ProtocolDocumentError, match=r"response: .*iwg_2018: must stand where the rule set is IWG-2018"):
+    with pytest.raises(ProtocolDocumentError, match=r"response.iwg_2018: must stand where the rule set is IWG-2018"):
         parse_protocol(of_2006_alone.replace('rule_set = "IWG-2006"', 'rule_set = "IWG-2018"'))
 
 

@@ -6,13 +6,13 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0002"
-down_revision = "0001"
+revision = "0005"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
 SCHEMA = "visits"
-READ_AGAIN = ("subject", "performed", "collected")
+READ_AGAIN = ("subject", "performed", "collected", "safety_report", "deviation", "missed")
 
 
 def upgrade() -> None:
@@ -46,11 +46,25 @@ def upgrade() -> None:
         sa.Column("serious", sa.Boolean(), nullable=True),
         sa.Column("related", sa.Boolean(), nullable=True),
         sa.Column("infusion_reaction", sa.Boolean(), nullable=True),
-        sa.Column("onset_on", sa.Date(), nullable=True),
+        sa.Column("onset_on", sa.String(), nullable=True),
+        sa.Column("nullified", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("position"),
         schema=SCHEMA,
     )
     op.create_index(op.f("ix_visits_mark_subject"), "mark", ["subject"], unique=False, schema=SCHEMA)
+    op.create_table(
+        "advice",
+        sa.Column("subject", sa.String(), nullable=False),
+        sa.Column("result", sa.String(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("analyte", sa.String(), nullable=False),
+        sa.Column("collected_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("advice", sa.String(), nullable=False),
+        sa.Column("repeat_by", sa.Date(), nullable=True),
+        sa.PrimaryKeyConstraint("subject", "result"),
+        schema=SCHEMA,
+    )
     op.create_table(
         "participation",
         sa.Column("subject", sa.String(), nullable=False),

@@ -78,22 +78,26 @@ class Timeline(View):
 
 TaskKind = Literal[
     "visit",
+    "visit-missed",
     "evaluation-outdated",
     "evaluation-unsigned",
     "evaluation-provisional",
     "second-dose-pending",
+    "safety-report",
+    "ciclosporin-advice",
 ]
 
 
 class Task(View):
     """Something that a site has to do for a subject, until a day.
 
-    A `visit` holds all items of one nominal day that stand alike; the items of any other task are what it is about.
+    A `visit` holds all items of one nominal day that stand alike; a `visit-missed` does too, its window closed. The
+    items of any other task are what it is about: an item of the schedule, a kind of report, or an analyte.
     """
 
     subject: SubjectId
     kind: TaskKind
-    items: Annotated[tuple[str, ...], Field(description="Codes of the schedule's items.")]
+    items: Annotated[tuple[str, ...], Field(description="Codes of what is to be done.")]
     due_from: date
     due_by: Annotated[date, Field(description="The last day: of several items, that of the first to close.")]
     overdue: Annotated[bool, Field(description="The last day has passed.")]
@@ -101,12 +105,16 @@ class Task(View):
 
     @property
     def cursor(self) -> str:
-        """What it is sorted by, as text: what had to be done first, first."""
-        return f"{self.due_by}/{self.subject}/{self.kind}/{self.items[0]}"
+        """What it is sorted by, as text: misses last, else what had to be done first, first."""
+        late = int(self.kind == "visit-missed")
+        return f"{late}/{self.due_by}/{self.subject}/{self.kind}/{self.items[0]}/{self.position or 0}"
 
 
 class Worklist(View):
-    """One page of what a site has to do, the most urgent first; `next` is the cursor of the page after, if any."""
+    """One page of what a site has to do; `next` is the cursor of the page after, if any.
+
+    Subjects are gone through by number, so many at a time; of those at a time, the most urgent task comes first.
+    """
 
     site: SiteId
     on: date

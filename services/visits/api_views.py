@@ -11,13 +11,13 @@ from fastapi import Query, Request, Response
 
 from services.visits import swimmer_chart, worklist
 from services.visits import timeline as timelines
-from services.visits.answers_views import ResponseTable, SwimmerPlot, Timeline, Worklist
+from services.visits.answers_views import ResponseTable, SwimmerPlot, TaskKind, Timeline, Worklist
 from services.visits.commands import CivilDate
 from services.visits.projections import PROJECTION
 from services.visits.questions import history_in_log
 from services.visits.questions_responses import randomized_by_arm, tallies_of
 from services.visits.questions_swimmer import courses_after
-from services.visits.questions_worklist import dossiers_at
+from services.visits.questions_worklist import dossiers_from
 from services.visits.response_table import response_table
 from services.visits.subject import Subject, day_0_of, evolve
 from services.visits.swimmer import lane
@@ -30,7 +30,10 @@ from shared.service import service_router
 router = service_router("visits")
 
 MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6}Z/[0-9]{19}$"
-TASK = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{2}-[0-9]{3}/[a-z-]{1,40}/[A-Z][A-Z0-9-]{0,11}$"
+TASK = (
+    r"^[0-9]{2}-[0-9]{3}"
+    r"(/[01]/[0-9]{4}-[0-9]{2}-[0-9]{2}/[0-9]{2}-[0-9]{3}/[a-z-]{1,40}/[A-Za-z][A-Za-z0-9_-]{0,31}/[0-9]{1,18})?$"
+)
 PLACE = r"^[0-9]{1,5}/[0-9]{2}-[0-9]{3}$"
 """How the cursors of timelines, work lists and swimmer plots are written."""
 
@@ -64,20 +67,25 @@ async def get_worklist(
     site: SiteId,
     call: Reader,
     on: Annotated[CivilDate | None, Query(description="A day at the site; default: today.")] = None,
+    kind: Annotated[TaskKind | None, Query(description="Only tasks of this kind.")] = None,
     after: Annotated[str | None, Query(pattern=TASK, description=CURSOR)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Worklist:
-    """What the site's staff have to do: visits, evaluations to be signed, confirmed or made again, second doses.
+    """What the site's staff have to do: visits, judgements, second doses, safety reports, and advice to be acted on.
 
-    What had or has to be done first comes first; what is overdue is so by its last day.
+    Of so many subjects at a time, what had or has to be done first comes first, and missed visits last. A page may hold
+    fewer tasks than asked for, or none: only one without `next` is the last. What is overdue is so by its last day.
     """
     call.actor.require_site(site)
     protocol = call.runtime.protocol
     day = on or protocol.civil_date(call.runtime.clock(), site)
+    first, _, place = (after or "").partition("/")
     async with call.read(PROJECTION) as session:
-        dossiers = await dossiers_at(session, protocol, site, day)
-    items, following = worklist.page_after(worklist.worklist(protocol, dossiers), after, limit)
-    return Worklist(site=site, on=day, items=items, next=following)
+        dossiers, following = await dossiers_from(session, protocol, site, day, first)
+    tasks = [task for task in worklist.worklist(protocol, dossiers) if kind is None or task.kind == kind]
+    items, last = worklist.page_after(tasks, place or None, limit)
+    onward = following if last is None else f"{first or f'{site}-000'}/{last}"
+    return Worklist(site=site, on=day, items=items, next=onward)
 
 
 @router.get("/response-table", name="getResponseTable")

@@ -1,35 +1,83 @@
-"""What a work list asks of the read model: the dossiers of a site's subjects."""
+"""What a work list asks of the read model: the dossiers of so many of a site's subjects at a time."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
+from sqlalchemy import exists
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from services.visits.calendar import Calendar
+from services.visits.events import ReportKind
 from services.visits.evidence import Finding
 from services.visits.partial_dates import latest
-from services.visits.projections_views import Evaluation, Mark
-from services.visits.questions_schedule import known_at_site
+from services.visits.projections import Collected, SafetyReport
+from services.visits.projections_views import Advice, Evaluation, Mark
+from services.visits.questions_schedule import calendars_from
 from services.visits.second_dose import AdverseEventSeen, EvaluationMade, SecondDoseFacts
 from services.visits.subject import FIRST, SECOND
-from services.visits.worklist import Dossier
+from services.visits.worklist import Dossier, OpenAdvice, OpenReport
 from shared.protocol import Protocol
+from shared.protocol.language import site_of
+
+SUBJECTS_AT_ONCE = 50
+"""A work list is in order of urgency among so many: what a page costs does not hang on how many a site has."""
 
 
-async def dossiers_at(session: AsyncSession, protocol: Protocol, site: str, on: date) -> list[Dossier]:
-    """The dossiers of all randomized subjects of a site on a day there."""
-    calendars = [known.calendar for known in await known_at_site(session, protocol, site)]
+async def dossiers_from(
+    session: AsyncSession, protocol: Protocol, site: str, on: date, first: str
+) -> tuple[list[Dossier], str | None]:
+    """The dossiers on a day of the next subjects of a site, from a number on, and the number to go on from, if any."""
+    calendars, following = await calendars_from(session, protocol, first, SUBJECTS_AT_ONCE, [site])
     subjects = [calendar.standing.id for calendar in calendars]
+    reports, advice = await _reports_of(session, protocol, subjects), await _advice_of(session, protocol, subjects)
     evaluations = await evaluations_of(session, subjects)
     marks = await marks_of(session, subjects)
-    return [
-        _dossier(protocol, calendar, evaluations[calendar.standing.id], marks[calendar.standing.id], on)
-        for calendar in calendars
-    ]
+    dossiers = []
+    for calendar in calendars:
+        subject = calendar.standing.id
+        dossier = _dossier(protocol, calendar, evaluations[subject], marks[subject], on)
+        dossiers.append(replace(dossier, reports=reports[subject], advice=advice[subject]))
+    return dossiers, following
+
+
+async def _reports_of(
+    session: AsyncSession, protocol: Protocol, subjects: Sequence[str]
+) -> dict[str, list[OpenReport]]:
+    """The reports whose clocks run, by subject."""
+    question = select(SafetyReport).where(col(SafetyReport.subject).in_(subjects), col(SafetyReport.ended_at).is_(None))
+    found: dict[str, list[OpenReport]] = defaultdict(list)
+    for row in (await session.exec(question)).all():
+        aware_on = protocol.civil_date(row.aware_at, row.site)
+        due_on = row.due_on if row.due_by is None else protocol.civil_date(row.due_by, row.site)
+        report: ReportKind = row.report  # type: ignore[assignment]  # a column of text
+        found[row.subject].append(OpenReport(report, aware_on, due_on or aware_on, row.started_by))
+    return found
+
+
+async def _advice_of(session: AsyncSession, protocol: Protocol, subjects: Sequence[str]) -> dict[str, list[OpenAdvice]]:
+    """The advice that stands, by subject, unless a dose was ordered or the analyte collected after its specimen."""
+    dosed = exists().where(
+        col(Mark.subject) == col(Advice.subject),
+        col(Mark.kind) == "ciclosporin",
+        col(Mark.at) > col(Advice.collected_at),
+    )
+    repeated = exists().where(
+        col(Collected.subject) == col(Advice.subject),
+        col(Collected.analyte) == col(Advice.analyte),
+        col(Collected.at) > col(Advice.collected_at),
+        col(Collected.stands),
+    )
+    question = select(Advice).where(col(Advice.subject).in_(subjects), col(Advice.advice) != "none", ~dosed, ~repeated)
+    found: dict[str, list[OpenAdvice]] = defaultdict(list)
+    for row in (await session.exec(question)).all():
+        on = protocol.civil_date(row.at, site_of(row.subject))
+        found[row.subject].append(OpenAdvice(row.analyte, on, row.repeat_by or on, row.position))
+    return found
 
 
 async def evaluations_of(session: AsyncSession, subjects: Sequence[str]) -> dict[str, list[Evaluation]]:

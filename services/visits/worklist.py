@@ -2,7 +2,7 @@
 
 Each kind of task is found by a function of its own from what is known of one subject; a new kind is one more
 in FINDERS.
-The most urgent come first: those whose last day came, or comes, the earliest.
+What can still be done in time or was asked for comes first, by its last day, then visits whose window has closed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from services.visits.answers_views import Task, TaskKind
+from services.visits.events import ReportKind
 from services.visits.item_state import ItemState
 from services.visits.second_dose import EvaluationMade, SecondDoseFacts, decide_second_dose
 from shared.protocol import Protocol
@@ -20,10 +21,30 @@ DUE, OVERDUE = "due", "missed"
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
-    """What is known of a subject on a day at its site: its items, its evaluations by timepoint, and its second dose.
+class OpenReport:
+    """A safety report that is to be handed in by a day, and where its clock was started."""
 
-    `has_left`: it has died or has left the study.
+    report: ReportKind
+    from_on: date
+    due_on: date
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAdvice:
+    """What a result calls for that nobody has acted on yet: a dose to be reviewed, or an analyte to be repeated."""
+
+    analyte: str
+    from_on: date
+    due_on: date
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """What is known of a subject on a day at its site: its items, its evaluations by timepoint, its second dose, …
+
+    `has_left`: it has died or has left the study. `reports` and `advice` are open.
     """
 
     subject: str
@@ -33,6 +54,8 @@ class Dossier:
     evaluations: Mapping[str, EvaluationMade]
     second_dose: SecondDoseFacts
     has_left: bool = False
+    reports: Sequence[OpenReport] = ()
+    advice: Sequence[OpenAdvice] = ()
 
 
 def worklist(protocol: Protocol, dossiers: Iterable[Dossier]) -> list[Task]:
@@ -56,7 +79,7 @@ def visits(_protocol: Protocol, dossier: Dossier) -> Iterator[Task]:
     for (_, standing), states in days.items():
         yield Task(
             subject=dossier.subject,
-            kind="visit",
+            kind="visit-missed" if standing == OVERDUE else "visit",
             items=tuple(state.item.code for state in states),
             due_from=max(state.item.window.opens_on for state in states),
             due_by=min(state.item.window.closes_on for state in states),
@@ -117,6 +140,30 @@ def _task(protocol: Protocol, dossier: Dossier, kind: TaskKind, item: str, posit
     )
 
 
+def reports(_protocol: Protocol, dossier: Dossier) -> Iterator[Task]:
+    """Safety reports whose clocks run, also of who has left."""
+    for each in dossier.reports:
+        yield _until(dossier, "safety-report", each.report, each.from_on, each.due_on, each.position)
+
+
+def advice(_protocol: Protocol, dossier: Dossier) -> Iterator[Task]:
+    """What results under ciclosporin call for. Who has left is treated no more."""
+    for each in () if dossier.has_left else dossier.advice:
+        yield _until(dossier, "ciclosporin-advice", each.analyte, each.from_on, each.due_on, each.position)
+
+
+def _until(dossier: Dossier, kind: TaskKind, about: str, due_from: date, due_by: date, position: int) -> Task:
+    return Task(
+        subject=dossier.subject,
+        kind=kind,
+        items=(about,),
+        due_from=due_from,
+        due_by=due_by,
+        overdue=dossier.on > due_by,
+        position=position,
+    )
+
+
 Find = Callable[[Protocol, Dossier], Iterator[Task]]
 
-FINDERS: tuple[Find, ...] = (visits, evaluations, second_dose)
+FINDERS: tuple[Find, ...] = (visits, evaluations, second_dose, reports, advice)

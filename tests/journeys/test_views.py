@@ -96,11 +96,11 @@ async def test_a_work_list_names_what_is_due_and_what_waits_for_a_judgement(spea
     position = await reflected(admin, subject, "product-infused")
     tasks = await get(investigator, worklist, position)
     assert of(tasks, "second-dose-pending") == [("second-dose-pending", ["INF2"], False)]
-    visits = of(tasks, "visit")
-    assert ("visit", ["W1", "D7-1"], True) in visits
+    visits = of(tasks, "visit", "visit-missed")
+    assert ("visit-missed", ["W1", "D7-1"], True) in visits
     assert ("visit", ["B3", "E3"], False) in visits  # its blood count is done, its Treg overdue
-    assert ("visit", ["W13", "T3"], True) in visits
-    due = [task["due_by"] for task in tasks["items"]]
+    assert ("visit-missed", ["W13", "T3"], True) in visits
+    due = [(task["kind"] == "visit-missed", task["due_by"]) for task in tasks["items"]]
     assert due == sorted(due)
 
     # When an administrator evaluates, the investigator has to
@@ -127,6 +127,8 @@ async def test_a_work_list_names_what_is_due_and_what_waits_for_a_judgement(spea
         ("evaluation-outdated", ["E3"], False),
         ("second-dose-pending", ["INF2"], False),
     ]
+    only = await get(investigator, worklist, position, kind="visit-missed")
+    assert only["items"] == [task for task in tasks["items"] if task["kind"] == "visit-missed"]
     pages = await pages_of(investigator, worklist, position, limit=4)
     assert [task for page in pages for task in page] == tasks["items"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from services.visits.evidence import Finding
 from services.visits.item_state import Done, states
 from services.visits.schedule import plan
 from services.visits.second_dose import AdverseEventSeen, EvaluationMade, SecondDoseFacts
-from services.visits.worklist import Dossier, page_after, worklist
+from services.visits.worklist import Dossier, OpenAdvice, OpenReport, page_after, worklist
 from tests.visits.examples import PROTOCOL, S
 
 DAY_0 = date(2026, 1, 1)
@@ -59,13 +60,13 @@ def told(*dossiers: Dossier) -> list[tuple[str, tuple[str, ...], bool]]:
 
 
 def judged(found: Dossier) -> list[str]:
-    return [kind for kind, _, _ in told(found) if kind != "visit"]
+    return [kind for kind, _, _ in told(found) if not kind.startswith("visit")]
 
 
 def test_items_of_one_day_that_stand_alike_are_one_visit() -> None:
     found = dossier(100, undone=("C3", "B3", "T3", "E3", "C4"), evaluations={"M3": made()})
-    assert told(found) == [("visit", ("C3", "T3"), True), ("visit", ("B3", "E3"), False)]
-    first, second = worklist(PROTOCOL, [found])
+    assert told(found) == [("visit", ("B3", "E3"), False), ("visit-missed", ("C3", "T3"), True)]
+    second, first = worklist(PROTOCOL, [found])
     assert (first.due_from, first.due_by) == (on(84), on(98))
     assert (second.due_from, second.due_by) == (on(77), on(105))
 
@@ -122,13 +123,28 @@ def test_who_has_left_is_judged_no_more() -> None:
     assert judged(dossier(100, evaluations=evaluations, has_left=True, left=Finding("left", ()))) == []
 
 
+def test_a_safety_report_is_a_task_until_its_clock_ends_also_of_who_has_left() -> None:
+    report = OpenReport("authority", on(90), on(97), 12)
+    found = worklist(PROTOCOL, [replace(dossier(98, has_left=True), reports=(report,))])
+    assert [(task.kind, task.items, task.overdue, task.position) for task in found if task.kind == "safety-report"] == [
+        ("safety-report", ("authority",), True, 12)
+    ]
+
+
+def test_advice_on_ciclosporin_is_a_task_unless_the_subject_has_left() -> None:
+    advice = OpenAdvice("CREAT", on(90), on(104), 12)
+    assert "ciclosporin-advice" in judged(replace(dossier(98, arm="CSA"), advice=(advice,)))
+    assert "ciclosporin-advice" not in judged(replace(dossier(98, arm="CSA", has_left=True), advice=(advice,)))
+
+
 def test_what_had_to_be_done_first_comes_first_and_pages_hold_everything_once() -> None:
     dossiers = [
         dossier(100, f"01-{number:03}", undone=("W1", "C1", "C3", "E3"), evaluations={"M3": made(signed=False)})
         for number in range(1, 6)
     ]
     tasks = worklist(PROTOCOL, dossiers)
-    assert [task.due_by for task in tasks] == sorted(task.due_by for task in tasks)
+    order = [(task.kind == "visit-missed", task.due_by) for task in tasks]
+    assert order == sorted(order)
     assert {task.subject for task in tasks if task.due_by == tasks[0].due_by} == {each.subject for each in dossiers}
     pages: list[Task] = []
     after = None

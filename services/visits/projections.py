@@ -1,17 +1,17 @@
 """The read model of this service: who is followed, what was done when, what laboratories collected, what was missed.
 
-The schedule of a subject is not stored. It is derived from these rows, the protocol and the day that is asked about.
+The schedule of a subject is not stored: it is derived from these rows, the protocol and the day that is asked about.
 """
 
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, MetaData
-from sqlmodel import Field, SQLModel
+from sqlalchemy import BigInteger, DateTime
+from sqlmodel import Field
 
 from services.randomization.events import SubjectScreened
+from services.visits import projections_views
 from services.visits.events import (
     AdverseEventFollowedUp,
     AdverseEventNullified,
@@ -22,20 +22,11 @@ from services.visits.events import (
     SafetyReportSubmitted,
 )
 from services.visits.followed import EVENTS, FIRST_COUNTS, change_of_standing, deed_of, specimens_of
+from services.visits.read_model import ReadModel, instant
 from shared.events import Recorded
 from shared.projection import Projection
 from shared.protocol.language import site_of
 from shared.rows import Rows
-
-
-class ReadModel(SQLModel):
-    """The base of this service's tables: a PostgreSQL schema of its own."""
-
-    metadata = MetaData(schema="visits")
-
-
-def _instant() -> Any:  # noqa: ANN401 (SQLModel's Field is untyped about columns)
-    return Field(default=None, sa_type=DateTime(timezone=True))
 
 
 class Subject(ReadModel, table=True):
@@ -46,14 +37,14 @@ class Subject(ReadModel, table=True):
     id: str = Field(primary_key=True)
     site: str = Field(index=True)
     arm: str | None = None
-    randomized_at: datetime | None = _instant()
-    withdrawn_from_treatment_at: datetime | None = _instant()
-    withdrawn_from_study_at: datetime | None = _instant()
-    died_at: datetime | None = _instant()
+    randomized_at: datetime | None = instant()
+    withdrawn_from_treatment_at: datetime | None = instant()
+    withdrawn_from_study_at: datetime | None = instant()
+    died_at: datetime | None = instant()
     may_have_second_dose: bool | None = None
-    second_dose_decided_at: datetime | None = _instant()
+    second_dose_decided_at: datetime | None = instant()
     replanned_by: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
-    known_at: datetime | None = _instant()
+    known_at: datetime | None = instant()
 
 
 class Performed(ReadModel, table=True):
@@ -92,9 +83,9 @@ class SafetyReport(ReadModel, table=True):
     site: str
     adverse_event: int = Field(sa_type=BigInteger)
     aware_at: datetime = Field(sa_type=DateTime(timezone=True))
-    due_by: datetime | None = _instant()
+    due_by: datetime | None = instant()
     due_on: date | None = None
-    ended_at: datetime | None = _instant()
+    ended_at: datetime | None = instant()
 
 
 class Deviation(ReadModel, table=True):
@@ -135,6 +126,7 @@ def apply(rows: Rows, recorded: Recorded) -> None:
         _apply_followed(rows, recorded)
     _apply_safety(rows, recorded)
     _apply_deviations(rows, recorded)
+    projections_views.apply(rows, recorded)
 
 
 def _apply_followed(rows: Rows, recorded: Recorded) -> None:
@@ -211,6 +203,16 @@ def _apply_deviations(rows: Rows, recorded: Recorded) -> None:
 PROJECTION = Projection(
     name="visits",
     metadata=ReadModel.metadata,
-    events=(*EVENTS, SafetyReportSubmitted, ProtocolDeviationRecorded, ProtocolDeviationGraded),
+    events=tuple(
+        dict.fromkeys(
+            (
+                *EVENTS,
+                SafetyReportSubmitted,
+                ProtocolDeviationRecorded,
+                ProtocolDeviationGraded,
+                *projections_views.EVENTS,
+            )
+        )
+    ),
     apply=apply,
 )

@@ -9,7 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from services.visits.projections import Subject as SubjectRow
 from services.visits.subject import Subject, evolve, subject_query
 from shared.call import LOG_POSITION, Call
-from shared.events import Event, decode
+from shared.events import Event, Recorded, decode
 from shared.problems import NOT_RANDOMIZED, NOT_YET_PROJECTED, UNKNOWN_SUBJECT
 
 
@@ -28,8 +28,16 @@ async def subject_in_log(call: Call, subject: str, *needs: type[Event]) -> Subje
 
     Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
     """
+    return reduce(evolve, await history_in_log(call, subject, *needs), Subject())
+
+
+async def history_in_log(call: Call, subject: str, *needs: type[Event]) -> list[Recorded]:
+    """A subject's standing and the events about it of some kinds, in order, at least as new as the caller asked for.
+
+    Raises NOT_YET_PROJECTED where the log has not reached the position that the caller has seen.
+    """
     read = await call.runtime.log.read(subject_query(subject, *needs))
     if read.head < (call.at_least or 0):
         raise NOT_YET_PROJECTED(headers={"Retry-After": "1"}, position=read.head)
     call.response.headers[LOG_POSITION] = str(read.head)
-    return reduce(evolve, (decode(stored) for stored in read.events), Subject())
+    return [decode(stored) for stored in read.events]

@@ -17,9 +17,10 @@ from services.visits.answers_schedule import DueItem, DueList
 from services.visits.calendar import Calendar
 from services.visits.followed import Deed, Specimen, Standing
 from services.visits.item_state import Miss
-from services.visits.projections import Collected, Missed, Performed, ReadModel
+from services.visits.projections import Collected, Missed, Performed
 from services.visits.projections import Subject as SubjectRow
 from services.visits.questions import arm_of
+from services.visits.read_model import ReadModel
 from services.visits.schedule import DateWindow
 from services.visits.visit_numbers import VisitNumbers
 from shared.protocol import Protocol

@@ -141,7 +141,8 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     await closed_and_opened_again(speaking_as(Role.ADMIN), site)
     subject, path = await responder(staff, site)
     await post(staff, f"{path}/infusion-safety", {"look": "D7-1", "occurred_at": ago(93)})
-    await post(staff, f"{path}/evaluations", {"timepoint": "M3"})
+    made = await post(staff, f"{path}/evaluations", {"timepoint": "M3"})
+    await post(staff, "/audit/signatures", {"positions": [made["position"]], "meaning": "review"})
     await trail(staff, subject, "second-dose-eligible")
     await post(staff, "/labs/results", count(subject, 9, "C", HGB="85"))
     await trail(staff, subject, "second-dose-ineligible")
@@ -152,6 +153,9 @@ async def a_bit_of_everything(speaking_as: As, site: str) -> None:
     subject = await randomized(staff, site, "CSA")
     path = f"/visits/subjects/{subject}"
     await post(staff, f"{path}/csa-doses", {"mg_per_kg_per_day": "5"})
+    trough = {"code": "CSA", "value": "310", "unit": "ng/mL", "status": "F"}
+    await post(staff, "/labs/results", blood_count(subject, f"{subject}-trough") | {"results": [trough]})
+    await trail(staff, subject, "ciclosporin-dose-advised")
     await post(staff, f"{path}/symptoms", {"week": 1} | dict.fromkeys(SYMPTOMS, 1))
     await post(staff, f"{path}/transfusions", {"component": "RBC", "units": 2, "haemoglobin_before_g_L": "78"})
     answer = await send(lis, oru(OBX_HGB, OBX_LOCAL, subject=subject))

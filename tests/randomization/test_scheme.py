@@ -35,6 +35,7 @@ from services.randomization.scheme import (
 )
 from shared.problems import INVALID, WRITE_CONFLICT, Problem
 from shared.protocol import Protocol, load_protocol
+from shared.protocol.model import Factor
 from tests.randomization.examples import SECRET, randomized, ready_to_randomize, revealed, sealed, sealed_as
 from tests.randomization.trials import DYNAMIC_SCHEMES, DYNAMIC_SECRET
 from tests.scenario import given
@@ -203,7 +204,7 @@ class TestAmendedProtocols:
 
     @staticmethod
     def with_factors(*names: str) -> Protocol:
-        by_name = {factor.name: factor for factor in PROTOCOL.allocation.strata}
+        by_name: dict[str, Factor] = {factor.name: factor for factor in PROTOCOL.allocation.strata}
         factors = tuple(
             by_name.get(name, by_name["site"].model_copy(update={"name": name, "levels": ("F", "M")})) for name in names
         )

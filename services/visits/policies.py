@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.labs.events import LabReportRecorded
-from services.randomization.events import SubjectWithdrawn
+from services.randomization.events import InformedConsentObtained, SubjectWithdrawn
 from services.visits import ciclosporin
 from services.visits.commands import AdviseOnCiclosporin, ConcludeSecondDose, ReviewEvaluations
 from services.visits.commands_safety import RaiseDeviations
@@ -20,6 +20,7 @@ from services.visits.events import (
     SubjectEvaluated,
 )
 from services.visits.second_dose import second_dose
+from services.visits.versions import following, following_on, reviewing
 from shared.policy import Policy, Reaction
 
 
@@ -34,9 +35,10 @@ async def conclude_second_dose(reaction: Reaction) -> None:
             | AdverseEventFollowedUp(subject=subject)
             | AdverseEventNullified(subject=subject)
             | SubjectWithdrawn(subject=subject)
+            | InformedConsentObtained(subject=subject)
         ):
             command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
-            await reaction.handle(second_dose(reaction.runtime.protocol), command)
+            await reaction.handle(following_on(reaction.runtime.protocols, second_dose), command)
 
 
 async def review_evaluations(reaction: Reaction) -> None:
@@ -45,21 +47,23 @@ async def review_evaluations(reaction: Reaction) -> None:
         case LabReportRecorded(subject=subject, results=results) if any(
             result.current and result.supersedes is not None for result in results
         ):
-            await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+            rules = reviewing(reaction.runtime.protocols, evaluation_review)
+            await reaction.handle(rules, ReviewEvaluations(subject=subject))
 
 
 async def advise_on_ciclosporin(reaction: Reaction) -> None:
     """A result of creatinine or trough, or another dose, may call for something."""
     match reaction.recorded.event:
-        case LabReportRecorded(subject=subject) as report if ciclosporin.is_monitored(
-            reaction.runtime.protocol, report
+        case LabReportRecorded(subject=subject) as report if any(
+            ciclosporin.is_monitored(protocol, report) for protocol in reaction.runtime.protocols.readable
         ):
             pass
         case CiclosporinDosed(subject=subject):
             pass
         case _:
             return
-    await reaction.handle(ciclosporin.advising(reaction.runtime.protocol), AdviseOnCiclosporin(subject=subject))
+    rules = following_on(reaction.runtime.protocols, ciclosporin.advising)
+    await reaction.handle(rules, AdviseOnCiclosporin(subject=subject))
 
 
 async def record_deviations(reaction: Reaction) -> None:
@@ -67,7 +71,8 @@ async def record_deviations(reaction: Reaction) -> None:
     fact = reaction.recorded
     subject = next(tag.removeprefix("subject:") for tag in fact.event.tags() if tag.startswith("subject:"))
     command = RaiseDeviations(subject=subject, occurred_at=fact.occurred_at)
-    await reaction.handle(deviations_of(reaction.runtime.protocol, fact), command)
+    rules = following(reaction.runtime.protocols, lambda protocol: deviations_of(protocol, fact))
+    await reaction.handle(rules, command)
 
 
 POLICIES = (
@@ -81,6 +86,7 @@ POLICIES = (
             AdverseEventFollowedUp,
             AdverseEventNullified,
             SubjectWithdrawn,
+            InformedConsentObtained,  # to another version of the protocol
         ),
         react=conclude_second_dose,
     ),

@@ -7,7 +7,7 @@ bears the event that caused it and a key made from it, so that doing it twice, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -16,7 +16,7 @@ from prometheus_client import Counter
 
 from shared.decision import C, Decider, Outcome, Provenance, RequestKey, S, handle
 from shared.events import Event, Recorded, decode
-from shared.eventstore.model import Query, QueryItem
+from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.identity import policy_actor
 from shared.problems import Problem
 from shared.projection import Projection, read_progress, write_progress
@@ -36,13 +36,17 @@ class Reaction:
     policy: str
     recorded: Recorded
 
-    async def handle(self, decider: Decider[C, S], command: C) -> Outcome:
-        """Decide the command in the policy's own name, caused by the event; the same cause records once."""
+    async def handle(self, decider: Decider[C, S], command: C, *, part: int | None = None) -> Outcome:
+        """Decide the command in the policy's own name, caused by the event; the same cause records once.
+
+        `part` numbers the commands of a cause that several follow from.
+        """
+        key = RequestKey(f"policy:{self.policy}:{self.recorded.position}", "", part)
         provenance = Provenance(
             actor=policy_actor(self.policy),
             trace=self.recorded.document["trace"],
             protocol=self.runtime.protocol_version,
-            key=RequestKey(f"policy:{self.policy}:{self.recorded.position}", ""),
+            key=key,
             cause=self.recorded.position,
         )
         return await handle(self.runtime.log, self.runtime.clock, decider, command, provenance)
@@ -50,11 +54,15 @@ class Reaction:
 
 @dataclass(frozen=True)
 class Policy:
-    """A named reaction to some kinds of events."""
+    """A named reaction to some kinds of events.
+
+    `sift` chooses from a page of them those that it has to react to, where that can be seen for a page at once.
+    """
 
     name: str
     reacts_to: tuple[type[Event], ...]
     react: Callable[[Reaction], Awaitable[None]]
+    sift: Callable[[Runtime, Sequence[StoredEvent]], Awaitable[Sequence[StoredEvent]]] | None = None
 
     @property
     def query(self) -> Query:
@@ -75,7 +83,8 @@ async def _follow(policy: Policy, projection: Projection, runtime: Runtime) -> N
     async with runtime.engine.begin() as connection:
         after = await read_progress(connection, projection.progress, policy.name, for_update=True)
     async for result in runtime.log.follow(policy.query, after=after):
-        for stored in result.events:
+        events = result.events if policy.sift is None else await policy.sift(runtime, result.events)
+        for stored in events:
             try:
                 await policy.react(Reaction(runtime, policy.name, decode(stored)))
             except Problem as problem:

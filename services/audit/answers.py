@@ -11,9 +11,10 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.audit.commands import POSITIONS_MAX
-from services.audit.events import Meaning, RecordsSigned, SignedRecord
+from services.audit.events import RecordsSigned, SignedRecord
 from shared.eventstore.model import StoredEvent
 from shared.protocol.language import SubjectId
+from shared.signing import SignatureMeaning
 
 RecordedInstant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 """An instant exactly as it stands in the record: RFC 3339, UTC, with microseconds."""
@@ -140,7 +141,7 @@ class SignedRecords(BaseModel):
 
     position: Annotated[int, Field(description="The log position of the signature.")]
     positions: Annotated[list[int], Field(description="What was signed.", max_length=POSITIONS_MAX)]
-    meaning: Meaning
+    meaning: SignatureMeaning
     printed_name: str
 
     @classmethod

@@ -42,6 +42,7 @@ from shared.negotiation import require_preferred
 from shared.problems import FORBIDDEN, NOT_ACCEPTABLE, UNKNOWN_SUBJECT, WRITE_CONFLICT, problem_responses
 from shared.protocol.language import SiteId, SubjectId
 from shared.service import Service, create_service, recorded_event, service_router
+from shared.signing import AUTHENTICATION_NOT_FRESH
 
 router = service_router("audit")
 
@@ -220,7 +221,7 @@ async def export_log(
     "/signatures",
     status_code=201,
     name="signRecords",
-    responses=problem_responses(domain.AUTHENTICATION_NOT_FRESH, FORBIDDEN, domain.UNKNOWN_POSITION, WRITE_CONFLICT),
+    responses=problem_responses(AUTHENTICATION_NOT_FRESH, FORBIDDEN, domain.UNKNOWN_POSITION, WRITE_CONFLICT),
 )
 async def sign_records(body: Signing, call: Signatory, response: Response) -> SignedRecords:
     """Sign records in the caller's name, within five minutes of having authenticated (21 CFR 11.50, 11.200)."""

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from services.audit.events import Meaning
 from shared.decision import Command
+from shared.signing import SignatureMeaning
 
 POSITION_MAX = 2**53 - 1
 """The greatest integer that every reader of JSON keeps exact (RFC 7493 §2.2)."""
@@ -32,7 +32,7 @@ class Signing(Command):
 
     occurred_at: None = Field(None, description="Not for signatures: they happen when they are recorded.")
     positions: Annotated[tuple[Position, ...], Field(min_length=1, max_length=POSITIONS_MAX)]
-    meaning: Meaning
+    meaning: SignatureMeaning
 
 
 class SignRecords(Signing):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 import orjson
 
@@ -19,16 +18,14 @@ from shared.events import Event
 from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.identity import Actor
 from shared.problems import FORBIDDEN, refusal
+from shared.signing import changes_tag, require_fresh_authentication
 
 UNKNOWN_POSITION = refusal("unknown-position", 404, "The log holds no event at this position.")
 UNKNOWN_TREE_SIZE = refusal("unknown-tree-size", 404, "The tree of the log has not reached this size.")
 UNKNOWN_SIGNATURE = refusal("unknown-signature", 404, "No signature stands at this position.")
-AUTHENTICATION_NOT_FRESH = refusal(
-    "fresh-authentication-needed", 403, "Whoever signs must have authenticated within the last five minutes."
-)
 
-AUTHENTICATION_AGE_MAX = timedelta(minutes=5)
-"""A signature outside of one continuous session needs all of its components again (21 CFR 11.200(a)(1)(ii))."""
+WIDE_TAGS = ("subject:", "site:", "stratum:", "key:")
+"""Tags that many facts share; any other names one thing, as `order:` does a laboratory's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +42,11 @@ class LoggedRecord:
         """The values of its tags of a kind: the subjects, or the sites, that it is about."""
         prefix = f"{kind}:"
         return frozenset(tag.removeprefix(prefix) for tag in self.tags if tag.startswith(prefix))
+
+    @property
+    def things(self) -> frozenset[str]:
+        """Those of its tags that name one thing."""
+        return frozenset(tag for tag in self.tags if not tag.startswith(WIDE_TAGS))
 
 
 def logged(stored: StoredEvent) -> LoggedRecord:
@@ -63,12 +65,6 @@ def require_visible(actor: Actor, tags: frozenset[str]) -> None:
     """Raise FORBIDDEN where the actor speaks for some sites, and the record is about none of them."""
     if actor.sites is not None and tags.isdisjoint(f"site:{site}" for site in actor.sites):
         raise FORBIDDEN("The record is about no site that the token speaks for.")
-
-
-def require_fresh_authentication(actor: Actor, now: datetime) -> None:
-    """Raise AUTHENTICATION_NOT_FRESH unless the actor proved who they are a moment ago."""
-    if actor.authenticated_at is None or now - actor.authenticated_at > AUTHENTICATION_AGE_MAX:
-        raise AUTHENTICATION_NOT_FRESH()
 
 
 def sign(actor: Actor, known: Mapping[int, LoggedRecord], command: SignRecords) -> Sequence[Event]:
@@ -112,22 +108,23 @@ def signing(actor: Actor, known: Mapping[int, LoggedRecord]) -> Decider[SignReco
     )
 
 
-WIDE_TAGS = ("subject:", "site:", "stratum:", "key:")
-"""Tags that many facts share; any other names one thing, as `order:` does a laboratory's order."""
-
-
 def supersedes(later: LoggedRecord, signed: LoggedRecord) -> bool:
     """Whether an event that was recorded after a signature changes what a signed record says.
 
-    It does when it is of the same type and about the same subject, and either gives a reason, as whoever changes an
-    earlier fact must, or names the same thing by a further tag, as a laboratory does that corrects its own report. What
-    merely goes on, such as the next week's symptoms, supersedes nothing. A signature is never changed.
+    It does when it says so itself, by a tag that names the record; or when it is of the same type and about the same
+    subject, and names the same thing by a further tag, as a laboratory does that corrects its own report, or gives a
+    reason, as whoever changes an earlier fact must, unless both name things and no common one. What merely goes on,
+    such as the next week's symptoms, supersedes nothing. A signature is never changed.
     """
+    if changes_tag(signed.position) in later.tags:
+        return True
     if later.type != signed.type or later.type == RecordsSigned.name:
         return False
-    common = later.tags & signed.tags
-    same_thing = any(not tag.startswith(WIDE_TAGS) for tag in common)
-    return any(tag.startswith("subject:") for tag in common) and (later.reason is not None or same_thing)
+    if later.named("subject").isdisjoint(signed.named("subject")):
+        return False
+    if later.things & signed.things:
+        return True
+    return later.reason is not None and not (later.things and signed.things)
 
 
 def superseding(signed: Sequence[LoggedRecord], later: Sequence[LoggedRecord]) -> list[int]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict
 
 from shared.events import Event
 from shared.protocol.language import SiteId, SubjectId
-
-Meaning = Literal["review", "approval", "responsibility", "authorship"]
-"""What a signature says (21 CFR 11.50(a)(3))."""
+from shared.signing import SignatureMeaning
 
 
 class SignedRecord(BaseModel):
@@ -29,7 +25,7 @@ class RecordsSigned(Event, name="records-signed", version=1):
     """
 
     records: tuple[SignedRecord, ...]
-    meaning: Meaning
+    meaning: SignatureMeaning
     printed_name: str
     subjects: tuple[SubjectId, ...]
     sites: tuple[SiteId, ...]

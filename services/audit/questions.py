@@ -27,6 +27,7 @@ from shared.eventstore.model import EventLog, Query, QueryItem, StoredEvent
 from shared.identity import Actor
 from shared.projection import read_progress
 from shared.protocol.language import SiteId, SubjectId
+from shared.signing import changes_tag
 
 CHUNK_BYTES = 64 * 1024
 
@@ -125,12 +126,14 @@ async def signature(log: EventLog, stored: StoredEvent) -> Signature | None:
 
 
 async def _recorded_since(log: EventLog, position: int, signed: list[LoggedRecord]) -> list[LoggedRecord]:
-    """What was recorded after a position about the subjects of signed records, of the types of these."""
+    """What was recorded after a position that may change a signed record.
+
+    It is of the record's type and about one of its subjects, or names the record by a tag.
+    """
     pairs = {(record.type, subject) for record in signed for subject in record.named("subject")}
-    if not pairs:
-        return []  # a query without items would match everything
-    items = (QueryItem((event_type,), (f"subject:{subject}",)) for event_type, subject in sorted(pairs))
-    return [logged(stored) for stored in (await log.read(Query(tuple(items)), after=position)).events]
+    of_type = (QueryItem((event_type,), (f"subject:{subject}",)) for event_type, subject in sorted(pairs))
+    by_name = (QueryItem(tags=(changes_tag(record.position),)) for record in signed)
+    return [logged(stored) for stored in (await log.read(Query((*of_type, *by_name)), after=position)).events]
 
 
 async def export_lines(log: EventLog, closing: export.Closing) -> AsyncIterator[bytes]:

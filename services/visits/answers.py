@@ -10,11 +10,8 @@ from pydantic import BaseModel, Field
 from services.visits.ciclosporin import intervals
 from services.visits.events import (
     CiclosporinAdvice,
-    LineageStatus,
-    OverallResponse,
     ProductInfused,
     StatusReason,
-    SubjectEvaluated,
 )
 from services.visits.second_dose import SecondDoseState
 from services.visits.subject import Subject
@@ -91,25 +88,6 @@ class CiclosporinCourse(BaseModel):
                 for advised in sorted(known.ciclosporin_advice.values(), key=lambda each: each.collected_at)
             ],
         )
-
-
-class MadeEvaluation(Written):
-    """The response at a timepoint; `inputs` are the positions of the log that it rests on."""
-
-    timepoint: str
-    rule_set: str
-    lineages: dict[str, LineageStatus]
-    remissions: Annotated[dict[str, LineageStatus], Field(description="CR, PR and mCR of IWG 2006.")]
-    grounds: Annotated[dict[str, str], Field(description="Why each lineage and each remission has its status.")]
-    progression: bool
-    findings: Annotated[list[str], Field(description="What shows progression.")]
-    response: OverallResponse
-    inputs: list[int]
-
-    @classmethod
-    def of(cls, evaluated: SubjectEvaluated, position: int) -> Self:
-        """The evaluation that was recorded."""
-        return cls.model_validate({**dict(evaluated), "position": position}, extra="ignore")
 
 
 class SecondDose(BaseModel):

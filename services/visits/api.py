@@ -10,17 +10,16 @@ from fastapi import Query
 from services.visits import (
     api_ciclosporin,
     api_deviations,
+    api_evaluation,
     api_protocol,
     api_safety,
     api_schedule,
     domain,
     dosing,
-    evaluation,
     second_dose,
 )
 from services.visits.answers import (
     InfusedProduct,
-    MadeEvaluation,
     PreparedDose,
     SecondDose,
 )
@@ -29,8 +28,6 @@ from services.visits.commands import (
     BloodTransfusion,
     CellsPerMl,
     CheckInfusionSafety,
-    EvaluateSubject,
-    Evaluation,
     InfuseProduct,
     Infusion,
     RecordTransfusion,
@@ -40,15 +37,14 @@ from services.visits.commands import (
     ViabilityPct,
     WeightKg,
 )
-from services.visits.events import ProductInfused, SubjectEvaluated
+from services.visits.events import ProductInfused
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
 from services.visits.questions import arm_of, entry_of, followed_now, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
 from services.visits.versions import following
 from shared.answers import Written
-from shared.call import Call, Reader, SiteStaff, may_write
-from shared.identity import Role
+from shared.call import Reader, SiteStaff
 from shared.problems import (
     NOT_RANDOMIZED,
     REASON_REQUIRED,
@@ -59,8 +55,6 @@ from shared.protocol.language import SubjectId, site_of
 from shared.service import Service, create_service, recorded_event, service_router
 
 router = service_router("visits")
-
-Investigator = Annotated[Call, may_write(Role.INVESTIGATOR, Role.ADMIN)]
 
 
 @router.post(
@@ -127,25 +121,6 @@ async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: S
     return Written(subject=subject, position=outcome.position)
 
 
-@router.post(
-    "/subjects/{subject}/evaluations",
-    status_code=201,
-    name="evaluateSubject",
-    responses=problem_responses(
-        *OF_A_SUBJECT, evaluation.EVALUATION_NOT_OPEN, evaluation.TIMEPOINT_NOT_PLANNED, REASON_REQUIRED
-    ),
-)
-async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investigator) -> MadeEvaluation:
-    """Judge the response at a timepoint by the protocol's rule set, on what the log holds.
-
-    To evaluate the same timepoint again, as when a later count may confirm a response, needs a reason.
-    """
-    call.require_subject(subject)
-    rules = following(call.runtime.protocols, evaluation.evaluation)
-    outcome = await call.handle(rules, EvaluateSubject.about(body, subject=subject))
-    return MadeEvaluation.of(recorded_event(outcome, SubjectEvaluated), outcome.position)
-
-
 @router.get(
     "/subjects/{subject}/dose",
     name="getDose",
@@ -197,6 +172,7 @@ SERVICE = Service(
     routers=(
         router,
         api_ciclosporin.router,
+        api_evaluation.router,
         api_safety.router,
         api_deviations.router,
         api_schedule.router,

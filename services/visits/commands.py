@@ -9,9 +9,9 @@ import re
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
-from services.visits.events import Product
+from services.visits.events import LineageStatus, Product
 from shared.decision import Command
 from shared.protocol.language import MAGNITUDE_MIN, Measurement, Percentage, SubjectId, Whole
 from shared.protocol.response import Timepoint
@@ -158,10 +158,25 @@ class RecordTransfusion(BloodTransfusion, AboutSubject):
     """Record that the subject was given blood."""
 
 
+class Override(BaseModel):
+    """What the investigator says of some lineages against the rule set."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    lineages: Annotated[
+        dict[Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,4}-[A-Z]$")], LineageStatus],
+        Field(min_length=1, max_length=9, examples=[{"HI-E": "confirmed"}]),
+    ]
+
+
 class Evaluation(Command):
-    """The time of the evaluation."""
+    """The time of the evaluation, and what the investigator says against the rule set, if anything.
+
+    An override needs a reason, an investigator, and fresh authentication.
+    """
 
     timepoint: Timepoint
+    override: Override | None = None
 
 
 class EvaluateSubject(Evaluation, AboutSubject):

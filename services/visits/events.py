@@ -12,6 +12,7 @@ from shared.clock import Instant
 from shared.events import Event, upcaster
 from shared.protocol.deviations import DeviationGrade
 from shared.protocol.language import AnalyteCode, Code, Measurement, SiteId, SubjectId
+from shared.signing import SignatureMeaning, changes_tag
 
 LineageStatus = Literal["confirmed", "provisional", "not-met", "not-evaluable"]
 OverallResponse = Literal["CR", "PR", "mCR", "HI", "SD", "PD", "NE"]
@@ -265,11 +266,23 @@ class ProtocolDeviationGraded(Event, name="protocol-deviation-graded", version=1
     grade: DeviationGrade
 
 
-class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subject", "site")):
+class EvaluationSignature(BaseModel):
+    """What whoever made an evaluation signed it as; signer and time stand in the event's own record (21 CFR 11.50)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    meaning: SignatureMeaning
+    printed_name: str
+
+
+class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subject", "site", "timepoint")):
     """The response at a timepoint was assessed by a rule set, on the events at `inputs`.
 
-    `grounds` says why each lineage and each remission has its status, `findings` what shows progression. `final` marks
-    the protocol's last timepoint. `remissions` are CR, PR and mCR; version 1 knew none.
+    `grounds` says why the rule set gives each lineage and each remission its status, `findings` what shows progression.
+    `lineages` and `response` hold; `computed` is what the rule set alone says of the lineages, which is something else
+    where an investigator has overridden it. `signature` is None where the evaluation was not signed as it was made.
+    `final` marks the protocol's last timepoint. Version 1 knew neither `remissions`, which are CR, PR and mCR, nor
+    overrides and signatures.
     """
 
     subject: SubjectId
@@ -277,6 +290,7 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subjec
     timepoint: str
     rule_set: str
     lineages: dict[str, LineageStatus]
+    computed: dict[str, LineageStatus]
     remissions: dict[str, LineageStatus]
     grounds: dict[str, Code]
     progression: bool
@@ -284,13 +298,30 @@ class SubjectEvaluated(Event, name="subject-evaluated", version=2, tags=("subjec
     response: OverallResponse
     inputs: tuple[int, ...]
     final: bool
+    signature: EvaluationSignature | None = None
+
+    @property
+    def overridden(self) -> dict[str, LineageStatus]:
+        """The lineages of which an investigator says something else than the rule set, and what."""
+        return {code: status for code, status in self.lineages.items() if status != self.computed[code]}
+
+
+class StatusChange(BaseModel):
+    """What an evaluation would say now of a lineage, a remission, `progression` or `response`, and what it said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    criterion: str
+    before: str | None
+    after: str
 
 
 class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=2, tags=("subject", "site")):
-    """Results that the evaluation at a position rests on were corrected; it would now rest on `inputs`.
+    """What the evaluation at a position rests on was corrected, or came in late; it would now rest on `inputs`.
 
     Where `outcome_changed`, it would now come out as `lineages`, `remissions`, `progression` and `response` say, and it
-    holds no longer: an investigator has to evaluate again.
+    holds no longer: an investigator has to evaluate again, and its signature is superseded. `added` and `removed` are
+    inputs, `changes` what it would say otherwise, each against the evaluation; version 1 did not say what changed.
     """
 
     subject: SubjectId
@@ -303,12 +334,23 @@ class EvaluationInputsChanged(Event, name="evaluation-inputs-changed", version=2
     progression: bool
     response: OverallResponse
     outcome_changed: bool
+    added: tuple[int, ...] = ()
+    removed: tuple[int, ...] = ()
+    changes: tuple[StatusChange, ...] = ()
+
+    def tags(self) -> tuple[str, ...]:
+        """`subject:`, `site:`, and `changes:N` of the evaluation at N that holds no longer."""
+        return (*super().tags(), *((changes_tag(self.evaluation),) if self.outcome_changed else ()))
 
 
 @upcaster("subject-evaluated", 1)
+def _without_remissions_and_override(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"remissions": {}, "computed": data["lineages"], "signature": None}
+
+
 @upcaster("evaluation-inputs-changed", 1)
-def _without_remissions(data: dict[str, Any]) -> dict[str, Any]:
-    return data | {"remissions": {}}
+def _without_remissions_and_changes(data: dict[str, Any]) -> dict[str, Any]:
+    return data | {"remissions": {}, "added": (), "removed": (), "changes": ()}
 
 
 class StatusReason(BaseModel):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from services.visits import iwg_2006, iwg_2018, remission
 from services.visits.events import OverallResponse
-from services.visits.evidence import Count, CriterionResult, Evidence, Finding, Horizon, Transfusion
+from services.visits.evidence import Count, CriterionResult, Evidence, Finding, Horizon, Status, Transfusion
 from shared.protocol import Protocol, Response
 
 
@@ -26,6 +26,21 @@ class Assessment:
     remissions: dict[str, CriterionResult]
     findings: tuple[Finding, ...]
     response: OverallResponse
+
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """The status of each lineage."""
+        return {code: result.status for code, result in self.lineages.items()}
+
+    def overridden(self, statuses: Mapping[str, Status]) -> Assessment:
+        """The same, where an investigator says something else of some lineages: what shows progression shows it still.
+
+        The grounds stay those of the rule set.
+        """
+        lineages = self.lineages | {
+            code: replace(self.lineages[code], status=status) for code, status in statuses.items()
+        }
+        return replace(self, lineages=lineages, response=_overall(lineages, self.remissions, self.findings))
 
     @property
     def criteria(self) -> dict[str, CriterionResult]:

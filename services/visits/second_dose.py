@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
+from services.audit.events import RecordsSigned
 from services.visits.commands import ConcludeSecondDose
+from services.visits.evaluated import latest_of
 from services.visits.events import (
     AdverseEventFollowedUp,
     AdverseEventNullified,
@@ -23,7 +25,7 @@ from services.visits.events import (
 from services.visits.evidence import Finding, Status
 from services.visits.partial_dates import latest
 from services.visits.safety_case import SafetyCase
-from services.visits.subject import FIRST, SECOND, Subject, day_0_of, policy_decider
+from services.visits.subject import FIRST, SECOND, Happened, Subject, day_0_of, policy_decider
 from shared.decision import Decider
 from shared.events import Event
 from shared.protocol import Protocol, SecondDose
@@ -119,10 +121,10 @@ def _by_response(rule: SecondDose, evaluation: EvaluationMade | None, first_infu
     if evaluation is None:
         return SecondDoseDecision("pending", (Finding("evaluation-missing", ()),))
     positions = (evaluation.position, *evaluation.inputs)
-    if rule.signed_evaluation and not evaluation.signed:
-        return SecondDoseDecision("pending", (Finding("evaluation-unsigned", (evaluation.position,)),))
     if evaluation.outdated_by is not None:
         return SecondDoseDecision("pending", (Finding("evaluation-outdated", (positions[0], evaluation.outdated_by)),))
+    if rule.signed_evaluation and not evaluation.signed:
+        return SecondDoseDecision("pending", (Finding("evaluation-unsigned", (evaluation.position,)),))
     if evaluation.progression:
         return SecondDoseDecision("not-eligible", (Finding("progression", positions),))
     statuses = set(evaluation.lineages.values())
@@ -156,16 +158,46 @@ def second_dose_of(protocol: Protocol, subject: Subject, on: date) -> SecondDose
 
 def _deciding_evaluation(protocol: Protocol, subject: Subject) -> EvaluationMade | None:
     rule = protocol.second_dose
-    made = subject.evaluations.get(rule.timepoint) if rule else None
+    made = latest_of(subject.evaluations).get(rule.timepoint) if rule else None
     if made is None:
         return None
     return EvaluationMade(
-        position=made.happened.position,
+        position=made.position,
         inputs=made.event.inputs,
         lineages=made.event.lineages,
         progression=made.event.progression,
-        signed=made.by_investigator,
+        signed=made.signature(protocol) is not None,
         outdated_by=made.outdated_by,
+    )
+
+
+def _evaluation_of_given(
+    protocol: Protocol, rule: SecondDose, subject: Subject, given: Happened
+) -> EvaluationMade | None:
+    """The evaluation that a second dose was given on, as it would come out by what is known now.
+
+    It is the last that was on record when the dose was recorded and made by its day, signed by that day or not.
+    """
+    given_on = protocol.civil_date(given.at, subject.site)
+    made = next(
+        (
+            each
+            for each in reversed(subject.evaluations)
+            if each.event.timepoint == rule.timepoint
+            and each.position < given.position
+            and protocol.civil_date(each.at, subject.site) <= given_on
+        ),
+        None,
+    )
+    if made is None:
+        return None
+    now = made.changed or made.event
+    return EvaluationMade(
+        position=made.position,
+        inputs=now.inputs,
+        lineages=now.lineages,
+        progression=now.progression,
+        signed=made.was_signed_by(protocol, given_on, given.position),
     )
 
 
@@ -201,25 +233,18 @@ def _began_on_at_latest(protocol: Protocol, case: SafetyCase) -> date:
 def grounds_of_given(protocol: Protocol, subject: Subject) -> SecondDoseDecision | None:
     """Whether the second infusion that was given would still be, by what is known now of the time before its day.
 
-    None where there was no such dose, or where the response has been judged anew since. How long the window was open
-    and whether the subject has left since are no grounds. Of adverse events count those that had begun for certain.
+    None where there was no such dose. How the response was judged anew since, how long the window was open and whether
+    the subject has left since are no grounds. Of adverse events count those that had begun for certain.
     """
     second = subject.infusions.get(SECOND)
-    evaluation = _deciding_evaluation(protocol, subject)
     if protocol.second_dose is None or second is None:
         return None
     given_on = protocol.civil_date(second.at, subject.site)
-    made = subject.evaluations.get(protocol.second_dose.timepoint)
-    if made is not None and protocol.civil_date(made.happened.at, subject.site) > given_on:
-        return None
-    if made is not None and evaluation is not None and made.changed is not None:
-        now = made.changed
-        evaluation = replace(evaluation, lineages=now.lineages, progression=now.progression, outdated_by=None)
     first = subject.infusions.get(FIRST)
     facts = SecondDoseFacts(
         arm=subject.arm or "",
         first_infusion=first.position if first else None,
-        evaluation=evaluation,
+        evaluation=_evaluation_of_given(protocol, protocol.second_dose, subject, second),
         adverse_events=_adverse_events_since_first(protocol, subject, before=given_on),
     )
     return decide_second_dose(protocol.second_dose, facts)
@@ -276,6 +301,7 @@ NEEDS = (
     CiclosporinDosed,
     SubjectEvaluated,
     EvaluationInputsChanged,
+    RecordsSigned,
     AdverseEventReported,
     AdverseEventFollowedUp,
     AdverseEventNullified,

@@ -18,15 +18,14 @@ from services.randomization.events import (
     WrongTreatmentGiven,
 )
 from services.visits.commands import AboutSubject
+from services.visits.evaluated import Evaluations, evolve_evaluations
 from services.visits.events import (
     CiclosporinDoseAdvised,
     CiclosporinDosed,
-    EvaluationInputsChanged,
     InfusionSafetyChecked,
     ProductInfused,
     SecondDoseEligible,
     SecondDoseIneligible,
-    SubjectEvaluated,
     SymptomsScored,
     TransfusionGiven,
 )
@@ -36,7 +35,6 @@ from shared.chronology import OUT_OF_ORDER, require_since_start
 from shared.decision import Decider
 from shared.events import Event, Recorded
 from shared.eventstore.model import Query, QueryItem
-from shared.identity import Role
 from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Anchor, Protocol
 from shared.protocol.language import site_of
@@ -69,20 +67,6 @@ class DailyDose:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
-    """An evaluation, when and where it was recorded, by whom, and what a correction has changed of it since.
-
-    `outdated_by` is the position of the change under which it would now come out otherwise.
-    """
-
-    event: SubjectEvaluated
-    happened: Happened
-    by_investigator: bool
-    changed: EvaluationInputsChanged | None = None
-    outdated_by: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
     """What has happened to one subject, as far as a rule has asked for it.
 
@@ -106,7 +90,7 @@ class Subject:
     transfusions: tuple[tuple[TransfusionGiven, Happened], ...] = ()
     adverse_events: Cases = field(default_factory=dict)
     results: Mapping[str, tuple[LabResult, int]] = field(default_factory=dict)
-    evaluations: Mapping[str, Evaluated] = field(default_factory=dict)
+    evaluations: Evaluations = ()
 
     @property
     def known(self) -> bool:
@@ -212,9 +196,9 @@ def day_0_of(protocol: Protocol, subject: Subject) -> date | None:
 
 def evolve(subject: Subject, recorded: Recorded) -> Subject:
     """The subject after one more event."""
-    for part in (_standing, _treatment, _observation, _response):
+    for part in (_standing, _treatment, _observation):
         subject = part(subject, recorded)
-    return subject
+    return replace(subject, evaluations=evolve_evaluations(subject.evaluations, recorded))
 
 
 def _standing(subject: Subject, recorded: Recorded) -> Subject:
@@ -269,16 +253,3 @@ def _observation(subject: Subject, recorded: Recorded) -> Subject:
             return replace(subject, results={**subject.results, **current})
         case _:
             return replace(subject, adverse_events=evolve_cases(subject.adverse_events, recorded))
-
-
-def _response(subject: Subject, recorded: Recorded) -> Subject:
-    match recorded.event:
-        case SubjectEvaluated(timepoint=timepoint) as event:
-            happened = Happened(recorded.occurred_at, recorded.position)
-            evaluated = Evaluated(event, happened, by_investigator=recorded.by["role"] == Role.INVESTIGATOR)
-        case EvaluationInputsChanged(timepoint=timepoint) as event if timepoint in subject.evaluations:
-            outdated_by = recorded.position if event.outcome_changed else None
-            evaluated = replace(subject.evaluations[timepoint], changed=event, outdated_by=outdated_by)
-        case _:
-            return subject
-    return replace(subject, evaluations={**subject.evaluations, timepoint: evaluated})

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from shared.protocol.criteria import Part
 from shared.protocol.faults import BrokenRule, require_none
 from shared.protocol.language import AnalyteCode
+from shared.signing import SignatureMeaning
 
 Timepoint = Annotated[str, StringConstraints(pattern=r"^M[0-9]{1,2}$")]
 """A time of evaluation, such as `M3`."""
@@ -197,6 +198,7 @@ class Response(Part):
 
     rule_set: RuleSet
     evaluations: tuple[Evaluation, ...] = Field(min_length=1)
+    signature_meanings: tuple[SignatureMeaning, ...] = Field(min_length=1)
     baseline: Baseline
     wash_outs: tuple[WashOut, ...]
     confirmation_days: int = Field(gt=0)

@@ -16,6 +16,7 @@ from services.audit.events import RecordsSigned, SignedRecord
 from shared.decision import Decider
 from shared.identity import Actor, Role
 from shared.problems import FORBIDDEN
+from shared.signing import AUTHENTICATION_NOT_FRESH, changes_tag
 from tests.scenario import DAY_0, given
 
 HASH = bytes(range(32))
@@ -81,7 +82,7 @@ class TestSigning:
     @pytest.mark.parametrize("minutes_ago", [None, 5.01, 60])
     def test_an_old_authentication_does_not_do(self, minutes_ago: float | None) -> None:
         stale = signing(record(17), by=signer(minutes_ago))
-        given().when(stale, approve(17)).rejects(domain.AUTHENTICATION_NOT_FRESH)
+        given().when(stale, approve(17)).rejects(AUTHENTICATION_NOT_FRESH)
 
     def test_five_minutes_are_fresh_enough(self) -> None:
         assert given().when(signing(record(17), by=signer(5)), approve(17)).events
@@ -138,6 +139,18 @@ class TestSuperseding:
     )
     def test_what_merely_goes_on_supersedes_nothing(self, later: LoggedRecord) -> None:
         assert not domain.supersedes(later, self.signed)
+
+    def test_what_names_the_record_that_it_changes_supersedes_whatever_its_type(self) -> None:
+        outdating = record(20, "subject:01-001", "site:01", changes_tag(17), kind="evaluation-inputs-changed")
+        assert domain.supersedes(outdating, self.signed)
+        other = record(20, "subject:01-001", "site:01", changes_tag(16), kind="evaluation-inputs-changed")
+        assert not domain.supersedes(other, self.signed)
+
+    def test_a_reason_is_for_another_thing_where_both_name_theirs(self) -> None:
+        month_3, month_6 = (record(each, "subject:01-001", f"timepoint:M{each}") for each in (3, 6))
+        again = record(20, "subject:01-001", "timepoint:M3", reason="a count was corrected")
+        assert domain.supersedes(again, month_3)
+        assert not domain.supersedes(again, month_6)
 
     def test_a_signature_is_not_superseded_by_another(self) -> None:
         first, second = (record(each, kind=RecordsSigned.name, reason="countersigned") for each in (17, 18))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tests.bench import append, memory, randomizations, rebuild, results, verification, year
+from tests.bench import append, memory, policies, randomizations, rebuild, results, verification, year
 from tests.bench.ground import ground
 from tests.bench.report import machine
 from tests.bench.rounds import Scale
@@ -15,6 +15,7 @@ from tests.bench.rounds import Scale
 BENCHES = {
     "append": append.run,
     "results": results.run,
+    "policies": policies.run,
     "randomizations": randomizations.run,
     "verification": verification.run,
     "rebuild": rebuild.run,

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from services.labs.events import AsSent, LabReportRecorded, LabResult, Sender, Tables
 from services.randomization.events import SubjectScreened
+from shared.events import Event
 from shared.eventstore.log import PostgresLog
 from shared.eventstore.model import NewEvent
 from shared.eventstore.record import format_instant
@@ -43,9 +44,14 @@ def new_event(
     return NewEvent(event_type, tuple(tags), document)
 
 
+def of_today(event: Event, at: datetime = AT) -> NewEvent:
+    """An event in its version of today."""
+    data = event.model_dump(mode="json")
+    return new_event(event.name, event.tags(), data, version=event.version, at=at)
+
+
 def screening(subject: str) -> NewEvent:
-    event = SubjectScreened(subject=subject, site=subject[:2], birth_year=1960, sex="F")
-    return new_event(event.name, event.tags(), event.model_dump(mode="json"))
+    return of_today(SubjectScreened(subject=subject, site=subject[:2], birth_year=1960, sex="F"))
 
 
 def report(number: int) -> NewEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -50,6 +51,13 @@ async def post(client: httpx.AsyncClient, path: str, body: object, status: int =
     response = await client.post(path, json=body)
     assert response.status_code == status, f"{path}: {response.status_code} {response.text}"
     answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def refused(client: httpx.AsyncClient, path: str, body: object, status: int, code: str) -> dict[str, Any]:
+    """POST and expect to be refused in the name of a problem; its document."""
+    answer = await post(client, path, body, status)
+    assert answer["type"] == f"/problems/{code}"
     return answer
 
 
@@ -108,11 +116,20 @@ async def randomized(
     raise AssertionError(f"none of {SUBJECTS_MAX} subjects of site {site} was allocated to {arm}")
 
 
-async def responder(client: httpx.AsyncClient, site: str, treated: float = 100) -> tuple[str, str]:
-    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet."""
+RISING = {30: "101", 61: "103", 91: "102"}
+"""Haemoglobin in g/L by day: a rise of at least 15 that lasts for two months."""
+
+
+async def responder(
+    client: httpx.AsyncClient, site: str, treated: float = 100, haemoglobin_since: Mapping[int, str] = RISING
+) -> tuple[str, str]:
+    """A subject of the cells' arm whose haemoglobin has risen for two months, and its path; not evaluated yet.
+
+    Or whose haemoglobin has taken another course since its treatment so many days ago.
+    """
     subject = await randomized(client, site, "MSC", ago(treated))
     path = f"/visits/subjects/{subject}"
-    for day, haemoglobin in ((-14, "84"), (-3, "88"), (30, "101"), (61, "103"), (91, "102")):
+    for day, haemoglobin in {-14: "84", -3: "88", **haemoglobin_since}.items():
         await post(client, "/labs/results", count(subject, treated - day, HGB=haemoglobin, PLT="150", NEUT="1.9"))
     await post(client, f"{path}/infusions", infusion(1) | {"occurred_at": ago(treated)})
     return subject, path

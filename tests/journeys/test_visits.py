@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import pytest
 
 from shared.identity import Role
@@ -19,6 +18,7 @@ from tests.journeys.subjects import (
     infusion,
     post,
     randomized,
+    refused,
     responder,
     states_of,
     trail,
@@ -27,13 +27,6 @@ from tests.journeys.trial import As
 
 SCORES = dict.fromkeys(SYMPTOMS, 1)
 OUT_OF_ORDER = "occurred-out-of-order"
-
-
-async def refused(client: httpx.AsyncClient, path: str, body: object, status: int, code: str) -> dict[str, Any]:
-    """POST and expect to be refused in the name of a problem; its document."""
-    answer = await post(client, path, body, status)
-    assert answer["type"] == f"/problems/{code}"
-    return answer
 
 
 async def test_a_responder_is_given_a_second_dose(speaking_as: As, site: str) -> None:

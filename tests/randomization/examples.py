@@ -123,6 +123,7 @@ def evaluated(subject: str = "01-001", *, final: bool) -> SubjectEvaluated:
         timepoint="M12" if final else "M3",
         rule_set="iwg-2006",
         lineages={},
+        computed={},
         remissions={},
         grounds={},
         progression=False,

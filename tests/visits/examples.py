@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from services.audit.events import RecordsSigned, SignedRecord
 from services.labs.events import AsSent, LabReportRecorded, LabResult, ResultStatus, Sender, Superseded, Tables
 from services.randomization.events import SubjectWithdrawn
 from services.visits import adverse_events, ciclosporin, domain, evaluation
@@ -23,6 +24,7 @@ from services.visits.commands_safety import ReportAdverseEvent
 from services.visits.events import (
     AdverseEventReported,
     CiclosporinDosed,
+    EvaluationSignature,
     LineageStatus,
     OverallResponse,
     Product,
@@ -34,7 +36,9 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from shared.events import Event
+from shared.identity import Actor, Role
 from shared.protocol import Protocol, load_protocol
+from shared.signing import SignatureMeaning
 from tests.randomization.examples import assessed, randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
 
@@ -47,13 +51,16 @@ CICLOSPORIN = ciclosporin.dosing(PROTOCOL)
 SYMPTOMS = domain.symptoms(PROTOCOL)
 TRANSFUSION = domain.transfusion(PROTOCOL)
 ADVERSE_EVENTS = adverse_events.adverse_events(PROTOCOL)
-EVALUATION = evaluation.evaluation(PROTOCOL)
+
+INVESTIGATOR = Actor("i1", "Ines Gator", Role.INVESTIGATOR, "site", authenticated_at=DAY_0)
+EVALUATION = evaluation.evaluation(PROTOCOL, INVESTIGATOR, DAY_0)
+"""By an investigator who has just authenticated."""
 
 DOSE_CICLOSPORIN = DoseCiclosporin(subject=S, mg_per_kg_per_day="5")
 LOOK = CheckInfusionSafety(subject=S, look="S6H-1")
 TRANSFUSE = RecordTransfusion(subject=S, component="RBC", units=2, haemoglobin_before_g_L="71")
 
-BY_INVESTIGATOR = {"id": "i1", "name": "Investigator", "role": "investigator", "org": "site"}
+SIGNATURE = EvaluationSignature(meaning="approval", printed_name="Ines Gator")
 
 CERTIFICATE: dict[str, Any] = {
     "lot": "UC-0042",
@@ -242,7 +249,10 @@ def evaluated(
     progression: bool = False,
     inputs: tuple[int, ...] = (),
     final: bool = False,
+    signed: bool = True,
+    computed: LineageStatus | None = None,
 ) -> SubjectEvaluated:
+    """An evaluation that was signed with its making; of HI-E, what the rule set said where that is something else."""
     lineages: Mapping[str, LineageStatus] = {"HI-E": hi_e, "HI-P": "not-evaluable", "HI-N": "not-evaluable"}
     no_marrow = dict.fromkeys(NO_REMISSIONS, "baseline-marrow-missing")
     ground = {"confirmed": "rise-lasting", "provisional": "rise-not-yet-lasting", "not-met": "rise-too-small"}
@@ -252,8 +262,9 @@ def evaluated(
         timepoint=timepoint,
         rule_set="IWG-2006",
         lineages=dict(lineages),
+        computed={**lineages, "HI-E": computed or hi_e},
         grounds={
-            "HI-E": ground.get(hi_e, "count-missing"),
+            "HI-E": ground.get(computed or hi_e, "count-missing"),
             "HI-P": "baseline-not-cytopenic",
             "HI-N": "baseline-not-cytopenic",
         }
@@ -264,21 +275,24 @@ def evaluated(
         inputs=inputs,
         final=final,
         remissions=NO_REMISSIONS,
+        signature=SIGNATURE if signed else None,
     )
 
 
-def signed(scenario: Scenario) -> Scenario:
-    """The same history, its evaluations recorded by an investigator."""
-    return Scenario(
-        tuple(
-            replace(each, by=BY_INVESTIGATOR) if isinstance(each.event, SubjectEvaluated) else each
-            for each in scenario.history
-        )
+def signature_over(position: int, meaning: SignatureMeaning = "approval") -> RecordsSigned:
+    """A signature that was given later, over the record at a position."""
+    return RecordsSigned(
+        records=(SignedRecord(position=position, leaf_hash=""),),
+        meaning=meaning,
+        printed_name="Ines Gator",
+        subjects=(S,),
+        sites=("01",),
     )
 
 
-def given_signed(*events: Event | At) -> Scenario:
-    return signed(given(*events))
+def given_by(actor: Actor, *events: Event | At) -> Scenario:
+    """A history that was recorded by one actor."""
+    return Scenario(tuple(replace(each, by=actor.as_recorded()) for each in given(*events).history))
 
 
 SCREENED_WITH_FINDINGS = happened(screened(S), assessed(S), randomized(S, 0))

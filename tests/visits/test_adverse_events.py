@@ -39,7 +39,6 @@ from tests.visits.examples import (
     RESPONDER,
     History,
     S,
-    given_signed,
     happened,
     infuse,
     left,
@@ -363,7 +362,7 @@ class TestSecondDose:
         taken_back = SecondDoseIneligible(
             subject=S, site="01", because=(StatusReason(code="severe-infusion-reaction", position=7),)
         )
-        history = given_signed(*RESPONDER, self.REACTION, ELIGIBLE, self.WORSE)
+        history = given(*RESPONDER, self.REACTION, ELIGIBLE, self.WORSE)
         history.when(SECOND_DOSE, self.CONCLUDE).records(taken_back)
         history.when(INFUSION, infuse(2, days=98)).rejects(domain.SECOND_DOSE_NOT_ELIGIBLE)
 
@@ -373,11 +372,11 @@ class TestSecondDose:
         milder = followed_up(95, adverse_event=5, grade=2, infusion_reaction=True)
         void = AdverseEventNullified(subject=S, site="01", adverse_event=5, clocks=(), death_retracted=False)
         for later in (milder, void):
-            (event,) = given_signed(*history, At(later, 95)).when(SECOND_DOSE, self.CONCLUDE).events
+            (event,) = given(*history, At(later, 95)).when(SECOND_DOSE, self.CONCLUDE).events
             assert isinstance(event, SecondDoseEligible)
 
     @pytest.mark.parametrize(("onset_on", "bars"), [("2025-12-31", False), ("2025", False), ("2026", True)])
     def test_an_onset_that_may_have_been_since_the_first_infusion_bars(self, onset_on: str, bars: bool) -> None:
         severe = At(reported(grade=3, infusion_reaction=True, onset_on=onset_on), 1)
-        result = given_signed(*RESPONDER, severe).when(INFUSION, infuse(2, days=98))
+        result = given(*RESPONDER, severe).when(INFUSION, infuse(2, days=98))
         assert (result.problem is not None) is bars

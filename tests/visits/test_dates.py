@@ -31,7 +31,6 @@ from tests.visits.examples import (
     TRANSFUSION,
     History,
     S,
-    given_signed,
     happened,
     infuse,
     infused,
@@ -103,14 +102,14 @@ def test_what_is_dated_before_an_undated_randomization_is_recorded(
 
 
 def test_a_second_dose_is_not_given_before_the_first() -> None:
-    history = given_signed(*RESPONDER)
+    history = given(*RESPONDER)
     history.when(INFUSION, infuse(2, days=-1)).rejects(OUT_OF_ORDER, follows="first-infusion", earliest="2026-01-01")
     history.when(INFUSION, infuse(2, days=0)).records(ELIGIBLE, infused(2))
 
 
 @pytest.mark.parametrize("days", [90, 127], ids=["before", "after"])
 def test_a_responders_second_dose_outside_its_window_is_recorded(days: int) -> None:
-    given_signed(*RESPONDER).when(INFUSION, infuse(2, days=days)).records(ELIGIBLE, infused(2))
+    given(*RESPONDER).when(INFUSION, infuse(2, days=days)).records(ELIGIBLE, infused(2))
 
 
 def test_a_look_is_had_after_its_infusion() -> None:

@@ -42,6 +42,7 @@ from tests.visits.examples import (
     DOSE_CICLOSPORIN,
     ELIGIBLE,
     INFUSION,
+    INVESTIGATOR,
     MSC,
     PROTOCOL,
     RESPONDER,
@@ -51,7 +52,7 @@ from tests.visits.examples import (
     S,
     dosed,
     evaluated,
-    given_signed,
+    given_by,
     happened,
     infuse,
     infused,
@@ -59,6 +60,7 @@ from tests.visits.examples import (
     reported,
     score,
     scored,
+    signature_over,
 )
 
 NOTING = deviations.noting(PROTOCOL)
@@ -138,13 +140,13 @@ class TestSecondDose:
     WITHOUT = deviation("second-dose-without-grounds", 6)
 
     @staticmethod
-    def corrected(hi_e: Any, *, progression: bool = False, outcome_changed: bool = True) -> At:
+    def corrected(hi_e: Any, *, evaluation: int = 4, progression: bool = False, outcome_changed: bool = True) -> At:
         return At(
             EvaluationInputsChanged(
                 subject=S,
                 site="01",
                 timepoint="M3",
-                evaluation=4,
+                evaluation=evaluation,
                 inputs=(),
                 lineages={"HI-E": hi_e},
                 remissions={},
@@ -156,15 +158,15 @@ class TestSecondDose:
         )
 
     def test_a_dose_on_standing_grounds_is_none(self) -> None:
-        assert raised(given_signed(*self.GIVEN)) == []
+        assert raised(given(*self.GIVEN)) == []
 
     def test_a_correction_that_takes_the_grounds_away_makes_the_given_dose_a_deviation_once(self) -> None:
         history = happened(*self.GIVEN, self.corrected("not-met"))
-        assert raised(given_signed(*history)) == [self.WITHOUT]
-        assert raised(given_signed(*history, self.WITHOUT, self.corrected("not-met", progression=True))) == []
+        assert raised(given(*history)) == [self.WITHOUT]
+        assert raised(given(*history, self.WITHOUT, self.corrected("not-met", progression=True))) == []
 
     def test_a_correction_that_leaves_a_response_leaves_the_grounds(self) -> None:
-        assert raised(given_signed(*self.GIVEN, self.corrected("confirmed"))) == []
+        assert raised(given(*self.GIVEN, self.corrected("confirmed"))) == []
 
     @pytest.mark.parametrize(
         ("onset_on", "found"), [("2026-01-02", True), ("2026-03", True), ("2026-04", False), ("2026-04-09", False)]
@@ -174,11 +176,31 @@ class TestSecondDose:
     ) -> None:
         """The second dose was given on the ninth of April."""
         reaction = At(reported(grade=3, infusion_reaction=True, onset_on=onset_on), 110)
-        assert raised(given_signed(*self.GIVEN, reaction)) == ([self.WITHOUT] if found else [])
+        assert raised(given(*self.GIVEN, reaction)) == ([self.WITHOUT] if found else [])
 
     def test_an_evaluation_that_was_made_anew_after_the_dose_is_not_what_it_rested_on(self) -> None:
         anew = At(evaluated(hi_e="not-met", response="SD"), 120)
-        assert raised(given_signed(*self.GIVEN, anew, self.corrected("not-met"))) == []
+        assert raised(given(*self.GIVEN, anew, self.corrected("not-met", evaluation=7))) == []
+        assert raised(given(*self.GIVEN, anew, self.corrected("not-met", evaluation=4))) == [self.WITHOUT]
+
+    def test_a_dose_of_a_day_before_its_evaluation_was_made_has_no_grounds(self) -> None:
+        """The infusion was entered late, and rests on what was judged after it."""
+        assert raised(given(*RESPONDER, ELIGIBLE, At(infused(2), 92)), 6) == [self.WITHOUT]
+
+    @pytest.mark.parametrize(("signed_on", "found"), [(97, False), (98, False), (99, True)])
+    def test_a_dose_before_the_signature_over_its_evaluation_has_no_grounds(self, signed_on: int, found: bool) -> None:
+        history = happened(*MSC, infused(), At(evaluated(signed=False), 93), At(signature_over(4), signed_on))
+        dose = At(infused(2), 98)
+        assert raised(given_by(INVESTIGATOR, *history, dose)) == ([self.WITHOUT] if found else [])
+
+    def test_a_dose_on_an_evaluation_that_nobody_signed_has_no_grounds(self) -> None:
+        history = happened(*MSC, infused(), At(evaluated(signed=False), 93), ELIGIBLE, At(infused(2), 98))
+        assert raised(given(*history)) == [self.WITHOUT]
+        assert raised(given_by(INVESTIGATOR, *history, At(signature_over(4), 99)), 6) == [self.WITHOUT]
+
+    def test_a_correction_that_is_taken_back_gives_the_dose_its_grounds_again(self) -> None:
+        taken_back = self.corrected("confirmed", outcome_changed=False)
+        assert raised(given(*self.GIVEN, self.corrected("not-met"), taken_back)) == []
 
 
 class TestEligibility:
@@ -216,8 +238,9 @@ class TestWindows:
         assert raised(given(*MSC, infused(), look)) == [
             deviation("item-out-of-window", 4, "assessment", "minor", "D7-1")
         ]
-        early = given_signed(*RESPONDER, ELIGIBLE, At(infused(2), 80))
-        assert raised(early) == [deviation("item-out-of-window", 6, "assessment", "minor", "INF2")]
+        early = given(*RESPONDER, ELIGIBLE, At(infused(2), 80))
+        without = deviation("second-dose-without-grounds", 6)
+        assert raised(early) == [deviation("item-out-of-window", 6, "assessment", "minor", "INF2"), without]
 
 
 @pytest.mark.parametrize(("late", "kind"), [(True, "sponsor"), (False, "sponsor"), (True, "authority")])

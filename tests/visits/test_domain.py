@@ -33,7 +33,6 @@ from tests.visits.examples import (
     S,
     dosed,
     evaluated,
-    given_signed,
     happened,
     infuse,
     infused,
@@ -95,10 +94,10 @@ class TestInfusion:
 
 class TestSecondInfusion:
     def test_a_responder_that_was_found_eligible_is_given_the_second_dose(self) -> None:
-        given_signed(*RESPONDER, ELIGIBLE).when(INFUSION, infuse(2, days=98)).records(infused(2))
+        given(*RESPONDER, ELIGIBLE).when(INFUSION, infuse(2, days=98)).records(infused(2))
 
     def test_who_is_faster_than_the_policy_records_the_eligibility_with_the_dose(self) -> None:
-        given_signed(*RESPONDER).when(INFUSION, infuse(2, days=98)).records(ELIGIBLE, infused(2))
+        given(*RESPONDER).when(INFUSION, infuse(2, days=98)).records(ELIGIBLE, infused(2))
 
     def test_there_is_no_second_dose_before_the_first(self) -> None:
         given(*MSC).when(INFUSION, infuse(2)).rejects(domain.FIRST_DOSE_MISSING)
@@ -109,14 +108,15 @@ class TestSecondInfusion:
             domain.SECOND_DOSE_NOT_ELIGIBLE, state="pending", because=because
         )
 
-    def test_an_evaluation_that_no_investigator_made_opens_no_second_dose(self) -> None:
+    def test_an_evaluation_that_no_investigator_signed_opens_no_second_dose(self) -> None:
         because = [{"code": "evaluation-unsigned", "position": 4}]
-        given(*RESPONDER).when(INFUSION, infuse(2, days=98)).rejects(
+        unsigned = happened(*MSC, infused(), At(evaluated(signed=False), 93))
+        given(*unsigned).when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE, state="pending", because=because
         )
 
     def test_who_did_not_respond_is_given_no_second_dose(self) -> None:
-        history = given_signed(*MSC, infused(), At(evaluated(hi_e="not-met", response="SD"), 93))
+        history = given(*MSC, infused(), At(evaluated(hi_e="not-met", response="SD"), 93))
         history.when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE,
             state="not-eligible",
@@ -124,20 +124,20 @@ class TestSecondInfusion:
         )
 
     def test_a_provisional_response_waits_until_the_window_closes(self) -> None:
-        history = given_signed(*MSC, infused(), At(evaluated(hi_e="provisional", response="SD"), 93))
+        history = given(*MSC, infused(), At(evaluated(hi_e="provisional", response="SD"), 93))
         history.when(INFUSION, infuse(2, days=126)).rejects(domain.SECOND_DOSE_NOT_ELIGIBLE, state="pending")
         history.when(INFUSION, infuse(2, days=127)).rejects(domain.SECOND_DOSE_NOT_ELIGIBLE, state="not-eligible")
 
     def test_what_happened_since_the_eligibility_was_recorded_bars_all_the_same(self) -> None:
         reaction = reported(grade=3, infusion_reaction=True)
-        given_signed(*RESPONDER, ELIGIBLE, At(reaction, 97)).when(INFUSION, infuse(2, days=98)).rejects(
+        given(*RESPONDER, ELIGIBLE, At(reaction, 97)).when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE, because=[{"code": "severe-infusion-reaction", "position": 6}]
         )
 
     def test_an_eligibility_that_was_taken_back_opens_no_second_dose(self) -> None:
         taken_back = SecondDoseIneligible(subject=S, site="01", because=(StatusReason(code="progression", position=6),))
         history = happened(*RESPONDER, ELIGIBLE, At(evaluated(progression=True, response="PD"), 96), taken_back)
-        given_signed(*history).when(INFUSION, infuse(2, days=98)).rejects(
+        given(*history).when(INFUSION, infuse(2, days=98)).rejects(
             domain.SECOND_DOSE_NOT_ELIGIBLE, because=[{"code": "progression", "position": 6}]
         )
 

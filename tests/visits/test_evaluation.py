@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,20 +12,25 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.visits import evaluation
-from services.visits.commands import EvaluateSubject, ReviewEvaluations
-from services.visits.events import EvaluationInputsChanged, SubjectEvaluated
+from services.visits.commands import EvaluateSubject, Override, ReviewEvaluations
+from services.visits.events import EvaluationInputsChanged, LineageStatus, StatusChange, SubjectEvaluated
 from shared.events import Event
-from shared.problems import NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
+from shared.identity import Role
+from shared.problems import FORBIDDEN, NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, WITHDRAWN, Refusal
 from shared.protocol import load_protocol
+from shared.signing import AUTHENTICATION_NOT_FRESH
 from tests.randomization.examples import ready_to_randomize
 from tests.scenario import DAY_0, At, Scenario, given
 from tests.visits.courses import BY_2018
 from tests.visits.examples import (
     BASELINE,
+    EVALUATION,
+    INVESTIGATOR,
     MSC,
     NO_REMISSIONS,
     RESPONSE,
     SCREENED_WITH_FINDINGS,
+    SIGNATURE,
     History,
     S,
     collected,
@@ -39,7 +45,6 @@ from tests.visits.examples import (
 )
 
 PROTOCOL = load_protocol()
-EVALUATION = evaluation.evaluation(PROTOCOL)
 REVIEW = evaluation.evaluation_review(PROTOCOL)
 
 TREATED = happened(*MSC, *BASELINE, infused(), *RESPONSE)
@@ -48,8 +53,19 @@ TREATED = happened(*MSC, *BASELINE, infused(), *RESPONSE)
 INPUTS = (3, 4, 6, 7, 8)
 
 
-def evaluate(timepoint: str = "M3", days: float = 93, reason: str | None = None) -> EvaluateSubject:
-    return EvaluateSubject(subject=S, timepoint=timepoint, occurred_at=DAY_0 + timedelta(days=days), reason=reason)
+def evaluate(
+    timepoint: str = "M3",
+    days: float = 93,
+    reason: str | None = None,
+    override: dict[str, LineageStatus] | None = None,
+) -> EvaluateSubject:
+    return EvaluateSubject(
+        subject=S,
+        timepoint=timepoint,
+        occurred_at=DAY_0 + timedelta(days=days),
+        reason=reason,
+        override=None if override is None else Override(lineages=override),
+    )
 
 
 def only(history: Scenario, command: EvaluateSubject) -> SubjectEvaluated:
@@ -131,7 +147,7 @@ def test_the_order_in_which_results_arrive_does_not_matter(arrivals: list[Event 
 
 
 def test_the_protocol_chooses_the_rule_set() -> None:
-    by_2018 = evaluation.evaluation(BY_2018)
+    by_2018 = evaluation.evaluation(BY_2018, INVESTIGATOR, DAY_0)
     assert only(given(*TREATED), evaluate()).rule_set == "IWG-2006"
     (event,) = given(*TREATED).when(by_2018, evaluate()).events
     assert isinstance(event, SubjectEvaluated)
@@ -195,7 +211,11 @@ class TestReview:
     def changed(
         self, inputs: tuple[int, ...], hi_e: Any = "confirmed", response: Any = "HI"
     ) -> EvaluationInputsChanged:
+        said = (("HI-E", "confirmed", hi_e), ("response", "HI", response))
         return EvaluationInputsChanged(
+            added=tuple(each for each in inputs if each not in INPUTS),
+            removed=tuple(each for each in INPUTS if each not in inputs),
+            changes=tuple(StatusChange(criterion=c, before=b, after=a) for c, b, a in said if a != b),
             subject=S,
             site="01",
             timepoint="M3",
@@ -239,3 +259,93 @@ class TestReview:
 
     def test_who_is_not_in_the_trial_has_nothing_to_review(self) -> None:
         given().when(REVIEW, self.COMMAND).records()
+
+    def test_an_override_stands_as_long_as_the_rule_set_says_what_it_said_then(self) -> None:
+        late = collected(30, counted(3, HGB="95", PLT="150", NEUT="1.9"))
+        history = happened(*MSC, *BASELINE, infused(), late, *RESPONSE[1:])
+        judged = only(given(*history), evaluate(reason="seen by two", override={"HI-E": "confirmed"}))
+        history = happened(*history, At(judged, 93))
+        (noted,) = given(*history, self.corrected("104")).when(REVIEW, self.COMMAND).events
+        assert isinstance(noted, EvaluationInputsChanged)
+        assert (noted.outcome_changed, noted.lineages["HI-E"], noted.response) == (False, "confirmed", "HI")
+        lower = collected(91, counted(5, "C", supersedes=8, HGB="88"))
+        (turned,) = given(*history, lower).when(REVIEW, self.COMMAND).events
+        assert isinstance(turned, EvaluationInputsChanged)
+        assert (turned.outcome_changed, turned.lineages["HI-E"], turned.response) == (True, "not-met", "SD")
+
+    def test_a_late_first_result_counts_like_a_corrected_one(self) -> None:
+        history = happened(*TREATED[:-1], At(evaluated(hi_e="not-evaluable", response="NE", inputs=(3, 4)), 93))
+        late = collected(91, counted(5, HGB="102", PLT="150", NEUT="1.9"))
+        (change,) = given(*history, late).when(REVIEW, self.COMMAND).events
+        assert isinstance(change, EvaluationInputsChanged)
+        assert (change.added, change.removed, change.outcome_changed) == ((6, 7, 9), (), True)
+        assert StatusChange(criterion="HI-E", before="not-evaluable", after="confirmed") in change.changes
+
+    def test_a_transfusion_that_is_entered_late_washes_out_what_was_counted_after_it(self) -> None:
+        (change,) = given(*self.EVALUATED, At(transfused(), 85)).when(REVIEW, self.COMMAND).events
+        assert isinstance(change, EvaluationInputsChanged)
+        assert (change.added, change.removed, change.lineages["HI-E"]) == ((10,), (6, 7), "not-evaluable")
+
+    def test_a_treatment_that_is_entered_late_moves_day_0_and_so_what_is_judged(self) -> None:
+        history = happened(*MSC, *BASELINE, *RESPONSE, At(evaluated(inputs=(3, 4, 5, 6, 7)), 93))
+        (change,) = given(*history, At(infused(), 60)).when(REVIEW, self.COMMAND).events
+        assert isinstance(change, EvaluationInputsChanged)
+        assert change.outcome_changed
+
+    def test_an_evaluation_that_was_made_anew_since_is_reviewed_as_well(self) -> None:
+        anew = At(evaluated(inputs=INPUTS), 95)
+        changes = given(*self.EVALUATED, anew, self.corrected("90")).when(REVIEW, self.COMMAND).events
+        assert [change.evaluation for change in changes if isinstance(change, EvaluationInputsChanged)] == [9, 10]
+
+
+class TestSignature:
+    """Who makes an evaluation a moment after having authenticated signs it by this (21 CFR 11.50, 11.200)."""
+
+    @pytest.mark.parametrize(("minutes", "signature"), [(0, SIGNATURE), (5, SIGNATURE), (5.1, None)])
+    def test_it_is_signed_by_an_investigator_with_fresh_authentication(self, minutes: float, signature: Any) -> None:
+        rules = evaluation.evaluation(PROTOCOL, INVESTIGATOR, DAY_0 + timedelta(minutes=minutes))
+        (event,) = given(*TREATED).when(rules, evaluate()).events
+        assert isinstance(event, SubjectEvaluated)
+        assert event.signature == signature
+
+    def test_nobody_elses_evaluation_is_signed(self) -> None:
+        rules = evaluation.evaluation(PROTOCOL, replace(INVESTIGATOR, role=Role.ADMIN), DAY_0)
+        (event,) = given(*TREATED).when(rules, evaluate()).events
+        assert isinstance(event, SubjectEvaluated)
+        assert event.signature is None
+
+
+class TestOverride:
+    """An investigator may judge a lineage otherwise than the rule set, signed and with a reason."""
+
+    LATE = happened(
+        *MSC, *BASELINE, infused(), collected(30, counted(3, HGB="95", PLT="150", NEUT="1.9")), *RESPONSE[1:]
+    )
+    OVERRIDE = evaluate(reason="the count of month 1 was low for a bleeding", override={"HI-E": "confirmed"})
+
+    def test_both_what_was_computed_and_what_holds_are_recorded(self) -> None:
+        event = only(given(*self.LATE), self.OVERRIDE)
+        assert (event.computed["HI-E"], event.lineages["HI-E"], event.response) == ("provisional", "confirmed", "HI")
+        assert event.grounds["HI-E"] == "rise-not-yet-lasting"
+        assert event.overridden == {"HI-E": "confirmed"}
+
+    def test_it_needs_a_reason_an_investigator_and_fresh_authentication(self) -> None:
+        history = given(*self.LATE)
+        unreasoned = self.OVERRIDE.model_copy(update={"reason": None})
+        history.when(EVALUATION, unreasoned).rejects(REASON_REQUIRED)
+        stale = evaluation.evaluation(PROTOCOL, INVESTIGATOR, DAY_0 + timedelta(minutes=6))
+        history.when(stale, self.OVERRIDE).rejects(AUTHENTICATION_NOT_FRESH)
+        admin = evaluation.evaluation(PROTOCOL, replace(INVESTIGATOR, role=Role.ADMIN), DAY_0)
+        history.when(admin, self.OVERRIDE).rejects(FORBIDDEN)
+
+    def test_it_says_something_else_of_a_lineage_that_is_judged(self) -> None:
+        history = given(*self.LATE)
+        same = evaluate(reason="seen", override={"HI-E": "provisional", "HI-P": "confirmed"})
+        history.when(EVALUATION, same).rejects(evaluation.OVERRIDE_CHANGES_NOTHING, lineages=["HI-E"])
+        unknown = evaluate(reason="seen", override={"HI-X": "confirmed"})
+        history.when(EVALUATION, unknown).rejects(evaluation.UNKNOWN_LINEAGE, lineages=["HI-X"])
+
+    def test_progression_stays_what_it_is(self) -> None:
+        history = happened(*SCREENED_WITH_FINDINGS, *BASELINE, infused(), collected(90, counted(7, BLAST_BM="6")))
+        event = only(given(*history), self.OVERRIDE)
+        assert (event.lineages["HI-E"], event.progression, event.response) == ("confirmed", True, "PD")

@@ -17,9 +17,10 @@ from services.visits.second_dose import (
     second_dose,
 )
 from shared.events import Event
+from shared.identity import Role
 from shared.protocol import SecondDose, load_protocol
-from tests.scenario import DAY_0, At, Result
-from tests.visits.examples import CSA, MSC, S, given_signed, happened, infused, left, reported
+from tests.scenario import DAY_0, At, Result, given
+from tests.visits.examples import CSA, INVESTIGATOR, MSC, S, given_by, happened, infused, left, reported, signature_over
 from tests.visits.examples import evaluated as an_evaluation
 
 
@@ -128,6 +129,22 @@ def test_an_evaluation_that_a_correction_has_outdated_decides_nothing() -> None:
     assert decision == SecondDoseDecision("pending", (Finding("evaluation-outdated", (50, 60)),))
 
 
+def outcome(evaluation: int, *, changed: bool) -> EvaluationInputsChanged:
+    """That the evaluation at a position would now come out otherwise, or comes out as it did after all."""
+    return EvaluationInputsChanged(
+        subject=S,
+        site="01",
+        timepoint="M3",
+        evaluation=evaluation,
+        inputs=(1,),
+        lineages={"HI-E": "not-met" if changed else "confirmed"},
+        remissions={},
+        progression=False,
+        response="SD" if changed else "HI",
+        outcome_changed=changed,
+    )
+
+
 class TestConclusion:
     """What the policy records of it: changes, each once, with the events that they rest on."""
 
@@ -137,7 +154,7 @@ class TestConclusion:
 
     def concluded(self, *events: Event | At, days: int = 93) -> Result:
         command = self.CONCLUDE.model_copy(update={"occurred_at": DAY_0 + timedelta(days=days)})
-        return given_signed(*events).when(self.DECIDER, command)
+        return given(*events).when(self.DECIDER, command)
 
     def eligible(self, *because: tuple[str, int]) -> SecondDoseEligible:
         reasons = tuple(StatusReason(code=code, position=position) for code, position in because)
@@ -193,22 +210,52 @@ class TestConclusion:
         self.concluded(*self.RESPONDED, before).records(self.found_eligible)
 
     def test_a_correction_that_turns_the_evaluation_takes_the_eligibility_back(self) -> None:
-        turned = EvaluationInputsChanged(
-            subject=S,
-            site="01",
-            timepoint="M3",
-            evaluation=4,
-            inputs=(1,),
-            lineages={"HI-E": "not-met"},
-            remissions={},
-            progression=False,
-            response="SD",
-            outcome_changed=True,
-        )
+        turned = outcome(4, changed=True)
         history = happened(*self.RESPONDED, self.found_eligible, turned)
         self.concluded(*history).records(self.ineligible(("evaluation-outdated", 4), ("evaluation-outdated", 6)))
         unturned = turned.model_copy(update={"outcome_changed": False})
         self.concluded(*self.RESPONDED, self.found_eligible, unturned).records()
+
+    def test_a_correction_that_is_taken_back_revives_the_answer_and_not_the_signature(self) -> None:
+        turned = outcome(4, changed=True)
+        back = outcome(4, changed=False)
+        history = happened(*self.RESPONDED, self.found_eligible, turned, back)
+        self.concluded(*history).records(self.ineligible(("evaluation-unsigned", 4)))
+        found = (("hi-e-confirmed", 4), ("hi-e-confirmed", 1), ("hi-e-confirmed", 2))
+        again = happened(*history, self.ineligible(("evaluation-unsigned", 4)), At(signature_over(4), 93))
+        given_by(INVESTIGATOR, *again).when(self.DECIDER, self.CONCLUDE).records(self.eligible(*found))
+
+    def test_a_signature_over_an_evaluation_that_holds_no_longer_revives_nothing(self) -> None:
+        history = happened(*self.RESPONDED, self.found_eligible, outcome(4, changed=True), At(signature_over(4), 93))
+        given_by(INVESTIGATOR, *history).when(self.DECIDER, self.CONCLUDE).records(
+            self.ineligible(("evaluation-outdated", 4), ("evaluation-outdated", 6))
+        )
+
+    UNSIGNED = happened(*MSC, infused(), At(an_evaluation(signed=False), 93))
+
+    def test_an_evaluation_waits_for_its_signature(self) -> None:
+        self.concluded(*self.UNSIGNED).records()
+        signed = given_by(INVESTIGATOR, *self.UNSIGNED, At(signature_over(4, "responsibility"), 94))
+        signed.when(self.DECIDER, self.CONCLUDE).records(self.eligible(("hi-e-confirmed", 4)))
+
+    def test_only_an_investigators_signature_with_a_meaning_that_the_protocol_lists_signs_it(self) -> None:
+        monitor = replace(INVESTIGATOR, role=Role.MONITOR)
+        for author, event in (
+            (INVESTIGATOR, signature_over(4, "review")),
+            (INVESTIGATOR, signature_over(3)),
+            (monitor, signature_over(4)),
+        ):
+            given_by(author, *self.UNSIGNED, At(event, 94)).when(self.DECIDER, self.CONCLUDE).records()
+
+    def test_a_signature_over_an_evaluation_that_was_made_anew_is_superseded(self) -> None:
+        anew = happened(*self.UNSIGNED, At(signature_over(4), 94), At(an_evaluation(signed=False), 95))
+        given_by(INVESTIGATOR, *anew).when(self.DECIDER, self.CONCLUDE).records()
+
+    def test_an_override_is_what_counts_and_progression_bars_even_so(self) -> None:
+        overridden = an_evaluation(hi_e="confirmed", computed="provisional")
+        self.concluded(*MSC, infused(), At(overridden, 93)).records(self.eligible(("hi-e-confirmed", 4)))
+        progressed = overridden.model_copy(update={"progression": True, "response": "PD"})
+        self.concluded(*MSC, infused(), At(progressed, 93)).records(self.ineligible(("progression", 4)))
 
     def test_after_the_second_dose_nothing_is_concluded_any_more(self) -> None:
         self.concluded(*self.RESPONDED, self.found_eligible, At(infused(2), 98), left("study"), days=200).records()

@@ -50,30 +50,6 @@ async def list_versions(call: Reader) -> VersionList:
     return VersionList.of(await versions_in_log(call))
 
 
-@router.get(
-    "/protocol/{version}",
-    name="getProtocolVersion",
-    response_class=Response,
-    responses=DOCUMENT,
-)
-async def get_version(
-    request: Request, version: Annotated[str, Path(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")], call: Reader
-) -> Response:
-    """One version: parsed as JSON, without the sizes of blocks for whom they could help to guess the next arm.
-
-    The TOML text, which holds them, is for those alone who may know them.
-    """
-    media = require_preferred(request, "application/json", TOML)
-    published = (await versions_in_log(call)).version(version)
-    is_whole, headers = call.actor.role in WHOLE_FOR, {**call.response.headers, "Vary": "Accept"}
-    if media == TOML:
-        if not is_whole:
-            raise FORBIDDEN("The whole text tells the sizes of blocks; parsed, it is told without.")
-        return PlainTextResponse(published.document, headers=headers)
-    hidden = None if is_whole else {"allocation": {"block_sizes"}}
-    return JSONResponse(published.readable.model_dump(mode="json", exclude=hidden), headers=headers)
-
-
 @router.post(
     "/protocol/amendments",
     status_code=201,
@@ -111,3 +87,28 @@ async def try_amendment(
     version = await candidate(call, AmendProtocol.about(body))
     async with call.read(PROJECTION) as session:
         return await dry_run(call, session, version, moved_on, after, limit)
+
+
+# Behind the routes of amendments, whose address has its form.
+@router.get(
+    "/protocol/{version}",
+    name="getProtocolVersion",
+    response_class=Response,
+    responses=DOCUMENT,
+)
+async def get_version(
+    request: Request, version: Annotated[str, Path(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")], call: Reader
+) -> Response:
+    """One version: parsed as JSON, without the sizes of blocks for whom they could help to guess the next arm.
+
+    The TOML text, which holds them, is for those alone who may know them.
+    """
+    media = require_preferred(request, "application/json", TOML)
+    published = (await versions_in_log(call)).version(version)
+    is_whole, headers = call.actor.role in WHOLE_FOR, {**call.response.headers, "Vary": "Accept"}
+    if media == TOML:
+        if not is_whole:
+            raise FORBIDDEN("The whole text tells the sizes of blocks; parsed, it is told without.")
+        return PlainTextResponse(published.document, headers=headers)
+    hidden = None if is_whole else {"allocation": {"block_sizes"}}
+    return JSONResponse(published.readable.model_dump(mode="json", exclude=hidden), headers=headers)

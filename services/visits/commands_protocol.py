@@ -17,11 +17,19 @@ DOCUMENT_MAX = 200_000
 class Amendment(Command):
     """A later version of the protocol. Codes and dates: nothing that names a person."""
 
-    document: Annotated[str, Field(min_length=1, max_length=DOCUMENT_MAX, description="The whole document, as TOML.")]
+    document: Annotated[
+        str,
+        Field(min_length=1, max_length=DOCUMENT_MAX, pattern=r"^[^\x00]+$", description="The whole document, as TOML."),
+    ]
     effective_on: Annotated[CivilDate, Field(description="The first day of its effect, by each site's calendar.")]
     sites: Annotated[
         dict[SiteId, CivilDate],
-        Field(default_factory=dict, max_length=99, description="Sites at which it is in effect from another day on."),
+        Field(
+            default_factory=dict,
+            max_length=99,
+            description="Sites at which it is in effect from another day on.",
+            json_schema_extra={"additionalProperties": False},  # the pattern of a name alone allows others beside it
+        ),
     ]
     consent_version: Annotated[
         str,

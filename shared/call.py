@@ -90,7 +90,7 @@ class Call:
         `part` numbers the commands of a request that carries several.
         """
         key = self.key if part is None or self.key is None else self.key.part(part)
-        provenance = Provenance(self.actor, self.trace, self.runtime.protocol.version, key)
+        provenance = Provenance(self.actor, self.trace, self.runtime.protocol_version, key)
         outcome = await handle(self.runtime.log, self.runtime.clock, decider, command, provenance)
         self.response.headers[LOG_POSITION] = str(outcome.position)
         return outcome

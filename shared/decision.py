@@ -97,12 +97,14 @@ class Decider(Generic[C, S]):
     `boundary` names the events that a decision must have seen; `initial` is the state before any of them; `evolve`
     folds one into the state and never raises; `decide` answers with events, or raises a Problem. What `initial` made
     belongs to one fold: where copies would cost the square of the history, `evolve` may change it in place.
+    `protocol_version` says under which version of the protocol it was decided, where that hangs on the state.
     """
 
     boundary: Callable[[C], Query]
     initial: Callable[[C], S]
     evolve: Callable[[S, Recorded], S]
     decide: Callable[[C, S], Sequence[Event]]
+    protocol_version: Callable[[C, S], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Who asks, from which request, under which protocol version, caused by which event."""
+    """Who asks, from which request, caused by which event; `protocol` is the version in effect, if a rule says none."""
 
     actor: Actor
     trace: str
@@ -227,6 +229,8 @@ async def _attempt(
     events = decider.decide(command, state)
     if not events:
         return Outcome((), read.head)
+    if decider.protocol_version is not None:
+        provenance = replace(provenance, protocol=decider.protocol_version(command, state))
     new = [_new_event(event, command, provenance) for event in events]
     try:
         stored_events = await log.append(new, AppendCondition(condition, after=read.head))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 from prometheus_client import Counter
@@ -44,7 +45,7 @@ class Reaction:
         provenance = Provenance(
             actor=policy_actor(self.policy),
             trace=self.recorded.document["trace"],
-            protocol=self.runtime.protocol.version,
+            protocol=self.runtime.protocol_version,
             key=key,
             cause=self.recorded.position,
         )
@@ -87,6 +88,8 @@ async def _follow(policy: Policy, projection: Projection, runtime: Runtime) -> N
             try:
                 await policy.react(Reaction(runtime, policy.name, decode(stored)))
             except Problem as problem:
+                if problem.refusal.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise  # nothing was decided: it is tried again, and nothing is passed over
                 REFUSED.labels(policy.name).inc()
                 _log.info("policy refused", policy=policy.name, position=stored.position, code=problem.refusal.code)
         if result.events:

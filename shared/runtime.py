@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from psycopg_pool import AsyncConnectionPool
@@ -23,7 +23,9 @@ from shared.eventstore.migrations import LOG
 from shared.keys import Keys
 from shared.keystore import KEYSTORE, PostgresKeyStore
 from shared.migrations import APPLICATION_ROLE, Component, upgrade
-from shared.protocol import Protocol, load_protocol
+from shared.protocol import Protocol, Protocols, load_protocol, protocol_text
+from shared.protocol.versions import Version
+from shared.protocol_follower import ProtocolFollower
 from shared.sealing import KeyEncryptionKey
 from shared.settings import Settings
 from shared.tokens import TokenVerifier
@@ -37,10 +39,29 @@ class Runtime:
     clock: Clock
     log: PostgresLog
     engine: AsyncEngine
-    protocol: Protocol
+    protocol_follower: ProtocolFollower
     keys: Keys
     key_store: PostgresKeyStore
     verifier: TokenVerifier
+
+    @property
+    def protocols(self) -> Protocols:
+        """The versions of the protocol that this process has read by now."""
+        return self.protocol_follower.protocols
+
+    @property
+    def protocol_in_effect(self) -> Protocol:
+        """The version that is in effect today where nothing else is said of a site. Raises VERSION_UNREADABLE."""
+        return self._in_effect.readable
+
+    @property
+    def protocol_version(self) -> str:
+        """The number of that version."""
+        return self._in_effect.number
+
+    @property
+    def _in_effect(self) -> Version:
+        return self.protocols.in_effect(self.clock().date())
 
 
 @asynccontextmanager
@@ -74,6 +95,12 @@ async def open_runtime(
         stack.push_async_callback(engine.dispose)
         pool = AsyncConnectionPool(connection_info(url), min_size=1, max_size=2, open=False)
         await stack.enter_async_context(pool)
+        first = load_protocol(settings.protocol_file)
+        beginning = Protocols.beginning(first, protocol_text(settings.protocol_file))
+        follower = ProtocolFollower(log, beginning)
+        await follower.catch_up()
+        following = asyncio.create_task(follower.run(), name="protocol follower")
+        stack.push_async_callback(_cancelled, following)
         # What stands by now lives as long as the process. To look through it for garbage would stop every request for
         # a tenth of a second, again and again.
         gc.collect()
@@ -84,8 +111,14 @@ async def open_runtime(
             clock=clock,
             log=log,
             engine=engine,
-            protocol=load_protocol(settings.protocol_file),
+            protocol_follower=follower,
             keys=keys,
             key_store=PostgresKeyStore(pool, KeyEncryptionKey(keys.sealing_key())),
             verifier=TokenVerifier(settings, clock, None if settings.jwks_url else keys.issuer()),
         )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

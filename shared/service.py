@@ -34,6 +34,7 @@ from shared.migrations import Component
 from shared.policy import Policy, run_policy
 from shared.problems import MEDIA_TYPE, ProblemDocument
 from shared.projection import Projection, Projector
+from shared.protocol.versions import VERSION_UNREADABLE
 from shared.runtime import Runtime, open_runtime
 from shared.settings import settings_from_environment
 from shared.stopping import StopAnswer
@@ -53,6 +54,7 @@ EVERY_ROUTE = problems.problem_responses(
     problems.UNAVAILABLE,
     problems.STOPPING,
     problems.NOT_YET_PROJECTED,
+    VERSION_UNREADABLE,
 )
 """What any route that needs a token may answer with."""
 

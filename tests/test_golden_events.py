@@ -12,7 +12,7 @@ from shared.events import EVENT_TYPES, decode_data
 
 GOLDEN = Path(__file__).with_name("golden")
 FILES = sorted(GOLDEN.glob("*.json"))
-OURS = {name: event for name, event in EVENT_TYPES.items() if event.__module__.startswith("services.")}
+OURS = {name: event for name, event in EVENT_TYPES.items() if event.__module__.startswith(("services.", "shared."))}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

@@ -130,10 +130,10 @@ async def search_observations(
     after: Annotated[str | None, Query(alias="_after", pattern=CURSOR, description="Of the link `next`.")] = None,
 ) -> Response:
     """A subject's results as they count now, by the time of collection, in a Bundle of type searchset."""
-    settings, protocol = call.runtime.settings, call.runtime.protocol
+    settings, protocols = call.runtime.settings, call.runtime.protocols
     whose = read_patient(patient or subject, settings.subject_system)
     call.require_subject(whose)
-    bounds = read_dates(date, protocol.zone(site_of(whose)))
+    bounds = read_dates(date, protocols.zone(site_of(whose)))
     async with call.read(PROJECTION) as session:
         rows, cursor = await results_of(
             session,

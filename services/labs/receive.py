@@ -89,7 +89,7 @@ def setting_of(call: Call, site: str) -> Setting:
     """What a message of a site is read by now."""
     return Setting(
         site=site,
-        zone=call.runtime.protocol.zone(site),
+        zone=call.runtime.protocols.zone(site),
         authority=call.runtime.settings.subject_authority,
         latest=call.runtime.clock() + CLOCK_SKEW_MAX,
     )

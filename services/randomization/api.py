@@ -54,6 +54,7 @@ from services.randomization.scheme import SCHEME_OUTDATED, SCHEME_REVEALED
 from services.randomization.sealing import scheme_in_effect
 from services.randomization.sites import CAP_REACHED, SITE_CLOSED
 from services.randomization.subject import RESCREENED
+from services.randomization.versions import following
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
@@ -67,8 +68,9 @@ from shared.problems import (
     WRITE_CONFLICT,
     problem_responses,
 )
-from shared.protocol.language import ArmCode, SiteId, SubjectId
+from shared.protocol.language import ArmCode, SiteId, SubjectId, site_of
 from shared.service import Service, create_service, recorded_event, service_router
+from shared.versioned_rules import at_site
 
 router = service_router("randomization")
 
@@ -86,7 +88,9 @@ OF_A_SUBJECT = (UNKNOWN_SUBJECT, RESCREENED, WITHDRAWN, OUT_OF_ORDER, WRITE_CONF
 async def screen_subject(body: Screening, call: SiteStaff, response: Response) -> ScreenedSubject:
     """Take a person into screening under the site's next number."""
     call.actor.require_site(body.site)
-    outcome = await call.handle(screening.screening(call.runtime.protocol), ScreenSubject.about(body))
+    outcome = await call.handle(
+        at_site(call.runtime.protocols, screening.screening, body.site), ScreenSubject.about(body)
+    )
     screened = recorded_event(outcome, SubjectScreened)
     response.headers["Location"] = f"/randomization/subjects/{screened.subject}"
     return ScreenedSubject(subject=screened.subject, position=outcome.position)
@@ -103,7 +107,7 @@ async def rescreen_subject(
 ) -> RescreenedSubject:
     """Take a person who failed screening into it again, under the site's next number. Both numbers name each other."""
     call.require_subject(subject)
-    rules = screening.rescreening(call.runtime.protocol)
+    rules = at_site(call.runtime.protocols, screening.rescreening, site_of(subject))
     outcome = await call.handle(rules, RescreenSubject.about(body, subject=subject))
     rescreened = recorded_event(outcome, SubjectRescreened)
     response.headers["Location"] = f"/randomization/subjects/{rescreened.subject}"
@@ -116,7 +120,9 @@ async def rescreen_subject(
 async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> Written:
     """Record the subject's informed consent to a version of the form."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.consent(call.runtime.protocol), ObtainConsent.about(body, subject=subject))
+    outcome = await call.handle(
+        following(call.runtime.protocols, domain.consent), ObtainConsent.about(body, subject=subject)
+    )
     return Written(subject=subject, position=outcome.position)
 
 
@@ -131,7 +137,7 @@ async def obtain_consent(subject: SubjectId, body: Consent, call: SiteStaff) -> 
 async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteStaff) -> AssessedEligibility:
     """Check the findings of screening against the criteria of the protocol."""
     call.require_subject(subject)
-    rules = domain.eligibility(call.runtime.protocol)
+    rules = following(call.runtime.protocols, domain.eligibility)
     outcome = await call.handle(rules, AssessEligibility.about(body, subject=subject))
     assessed = recorded_event(outcome, EligibilityAssessed)
     return AssessedEligibility.of(assessed, outcome.position)
@@ -153,7 +159,8 @@ async def assess_eligibility(subject: SubjectId, body: Eligibility, call: SiteSt
 async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) -> Written:
     """Enter a consenting, eligible subject into the trial, where the site is open and no cap is reached."""
     call.require_subject(subject)
-    rules = domain.enrolment(call.runtime.protocol, await capped_scopes(call.runtime.log))
+    counted = await capped_scopes(call.runtime.log)
+    rules = following(call.runtime.protocols, lambda protocol: domain.enrolment(protocol, counted))
     outcome = await call.handle(rules, EnrolSubject.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -174,7 +181,8 @@ async def enrol_subject(subject: SubjectId, body: Enrolment, call: SiteStaff) ->
 async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteStaff) -> AllocatedArm:
     """Allocate the subject to an arm: the next slot of its stratum, given once and never taken back."""
     call.require_subject(subject)
-    rules = domain.allocation(call.runtime.protocol, *await scheme_in_effect(call))
+    scheme = await scheme_in_effect(call)
+    rules = at_site(call.runtime.protocols, lambda protocol: domain.allocation(protocol, *scheme), site_of(subject))
     outcome = await call.handle(rules, RandomizeSubject.about(body, subject=subject))
     allocated = recorded_event(outcome, SubjectRandomized)
     return AllocatedArm.of(allocated, outcome.position)
@@ -189,7 +197,9 @@ async def randomize_subject(subject: SubjectId, body: Randomization, call: SiteS
 async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff) -> Written:
     """Record that the subject leaves the treatment or the study. Nothing that was recorded is removed."""
     call.require_subject(subject)
-    outcome = await call.handle(domain.withdrawal(call.runtime.protocol), WithdrawSubject.about(body, subject=subject))
+    outcome = await call.handle(
+        following(call.runtime.protocols, domain.withdrawal), WithdrawSubject.about(body, subject=subject)
+    )
     return Written(subject=subject, position=outcome.position)
 
 
@@ -209,7 +219,7 @@ async def withdraw_subject(subject: SubjectId, body: Withdrawal, call: SiteStaff
 async def lose_subject(subject: SubjectId, body: LossToFollowUp, call: SiteStaff) -> Written:
     """Record that the subject can no longer be reached. Contact again takes it back."""
     call.require_subject(subject)
-    rules = follow_up.loss_to_follow_up(call.runtime.protocol)
+    rules = following(call.runtime.protocols, follow_up.loss_to_follow_up)
     outcome = await call.handle(rules, LoseSubject.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -223,7 +233,9 @@ async def lose_subject(subject: SubjectId, body: LossToFollowUp, call: SiteStaff
 async def regain_contact(subject: SubjectId, body: Contact, call: SiteStaff) -> Written:
     """Record that a subject who was lost to follow-up was reached again, and is followed as before."""
     call.require_subject(subject)
-    outcome = await call.handle(follow_up.contact(call.runtime.protocol), RegainContact.about(body, subject=subject))
+    outcome = await call.handle(
+        following(call.runtime.protocols, follow_up.contact), RegainContact.about(body, subject=subject)
+    )
     return Written(subject=subject, position=outcome.position)
 
 
@@ -269,7 +281,7 @@ async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
         errors = await errors_at(session, call.actor.sites)
-    flow = consort_flow(subjects, call.runtime.protocol.arm_codes, errors)
+    flow = consort_flow(subjects, call.runtime.protocols.arm_codes, errors)
     call.response.headers["Vary"] = "Accept"
     if media != flow_chart.MEDIA_TYPE:
         return flow

@@ -19,6 +19,7 @@ from services.randomization.commands import (
     WrongTreatment,
 )
 from services.randomization.events import StratumCorrected
+from services.randomization.versions import following
 from shared.answers import Written
 from shared.call import SiteStaff
 from shared.chronology import OUT_OF_ORDER
@@ -40,7 +41,7 @@ OF_ANY_ERROR = (UNKNOWN_SUBJECT, NOT_RANDOMIZED, OUT_OF_ORDER, WRITE_CONFLICT)
 async def mark_randomization_in_error(subject: SubjectId, body: ErroneousRandomization, call: SiteStaff) -> Written:
     """Record that the subject should not have been randomized. It stays in its arm and in the trial."""
     call.require_subject(subject)
-    rules = allocation_errors.randomization_in_error(call.runtime.protocol)
+    rules = following(call.runtime.protocols, allocation_errors.randomization_in_error)
     outcome = await call.handle(rules, MarkRandomizationInError.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -54,7 +55,7 @@ async def mark_randomization_in_error(subject: SubjectId, body: ErroneousRandomi
 async def correct_stratum(subject: SubjectId, body: StratumCorrection, call: SiteStaff) -> CorrectedStratum:
     """Record the stratum that the subject truly belongs to. The arm stays, and the stratum that was used is kept."""
     call.require_subject(subject)
-    rules = allocation_errors.stratum_correction(call.runtime.protocol)
+    rules = following(call.runtime.protocols, allocation_errors.stratum_correction)
     outcome = await call.handle(rules, CorrectStratum.about(body, subject=subject))
     return CorrectedStratum.of(recorded_event(outcome, StratumCorrected), outcome.position)
 
@@ -68,7 +69,7 @@ async def correct_stratum(subject: SubjectId, body: StratumCorrection, call: Sit
 async def record_wrong_treatment(subject: SubjectId, body: WrongTreatment, call: SiteStaff) -> Written:
     """Record that the subject was given the treatment of another arm. It stays in its own."""
     call.require_subject(subject)
-    rules = allocation_errors.wrong_treatment(call.runtime.protocol)
+    rules = following(call.runtime.protocols, allocation_errors.wrong_treatment)
     outcome = await call.handle(rules, RecordWrongTreatment.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -88,6 +89,6 @@ async def record_wrong_treatment(subject: SubjectId, body: WrongTreatment, call:
 async def mark_randomized_twice(subject: SubjectId, body: DuplicateRandomization, call: SiteStaff) -> Written:
     """Record that the subject had been randomized before under another number of the site: the first is kept."""
     call.require_subject(subject)
-    rules = allocation_errors.duplicate_randomization(call.runtime.protocol)
+    rules = following(call.runtime.protocols, allocation_errors.duplicate_randomization)
     outcome = await call.handle(rules, MarkRandomizedTwice.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)

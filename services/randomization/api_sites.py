@@ -114,7 +114,7 @@ def _require_scope(actor: Actor, site: str | None) -> None:
 async def list_sites(call: Reader) -> SiteList:
     """State, cap and subjects of each site that the caller may see, and the cap of all sites together."""
     own = call.actor.sites
-    known = [site.id for site in call.runtime.protocol.sites.known if own is None or site.id in own]
+    known = [site.id for site in call.runtime.protocols.latest.sites.known if own is None or site.id in own]
     async with call.read(PROJECTION) as session:
         return site_list(
             await subjects_at(session, own),
@@ -129,7 +129,7 @@ async def get_balance(call: StatisticianReader) -> Balance:
     """How many subjects each stratum has in each arm: for the statistician alone."""
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
-    return balance(subjects, call.runtime.protocol.arm_codes)
+    return balance(subjects, call.runtime.protocols.arm_codes)
 
 
 @router.get("/accrual", name="getAccrual")
@@ -139,4 +139,4 @@ async def get_accrual(
     """How many were screened, enrolled and randomized by each month or week, at the sites that the caller may see."""
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
-    return accrual(subjects, call.runtime.protocol, by)
+    return accrual(subjects, call.runtime.protocols.latest, by)

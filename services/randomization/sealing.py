@@ -46,8 +46,8 @@ async def scheme_in_effect(call: Call) -> tuple[RandomizationSchemeSealed, Secre
     runtime = call.runtime
     schemes, _ = await schemes_of(runtime.log)
     if schemes.in_effect is None:
-        command = await _prepared(runtime, default_scheme(runtime.protocol))
-        provenance = Provenance(policy_actor("default-scheme"), call.trace, runtime.protocol.version)
+        command = await _prepared(runtime, default_scheme(runtime.protocol_in_effect))
+        provenance = Provenance(policy_actor("default-scheme"), call.trace, runtime.protocol_version)
         await handle(runtime.log, runtime.clock, SEALING, command.model_copy(update={"only_first": True}), provenance)
         schemes, _ = await schemes_of(runtime.log)
     scheme = schemes.require(len(schemes.sealed))
@@ -60,11 +60,11 @@ async def seal_scheme(call: Call, body: Scheme) -> Outcome:
 
 
 async def _prepared(runtime: Runtime, scheme: Scheme) -> SealScheme:
-    scheme, id_ = checked(runtime.protocol, scheme), uuid4().hex
+    scheme, id_ = checked(runtime.protocol_in_effect, scheme), uuid4().hex
     nonce = secrets.token_bytes(NONCE_BYTES)
     block_sizes = scheme.block_sizes if isinstance(scheme, BlockedScheme) else ()
     secret, sealed = await make_secret(runtime.key_store, id_, nonce, block_sizes)
-    return committed(runtime.protocol, scheme, id_, secret, sealed)
+    return committed(runtime.protocol_in_effect, scheme, id_, secret, sealed)
 
 
 async def reveal_seed(call: Call, version: int, body: Reveal) -> Outcome:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from services.visits.calendar import Calendar
-from services.visits.item_state import Done, ItemState, State
+from services.visits.item_state import Cancelled, Done, ItemState, State
 from services.visits.visit_numbers import Visit, VisitNumbers
 from shared.protocol.language import ArmCode, SubjectId
 
@@ -36,6 +36,10 @@ class ScheduledItem(BaseModel):
     visitnum: VisitNum
     missed_at: Annotated[datetime | None, Field(description="When its miss was recorded; stays when it is done late.")]
     missed_position: Annotated[int | None, Field(description="Where in the log its miss stands.")]
+    cancelled_because: Annotated[
+        Cancelled | None, Field(description="`amended`: the version that the subject moved to does not have it.")
+    ]
+    protocol_version: Annotated[str, Field(description="The version of the protocol that plans it.")]
 
     @classmethod
     def of(cls, state: ItemState, numbers: VisitNumbers, **more: Any) -> Self:  # noqa: ANN401 (the fields of a subclass)
@@ -49,9 +53,11 @@ class ScheduledItem(BaseModel):
             state=state.state,
             done_on=state.done_on,
             position=state.position,
-            visitnum=Decimal(numbers.of_item(item.code)),
+            visitnum=Decimal(numbers.of_item(item)),
             missed_at=miss.recorded_at if miss else None,
             missed_position=miss.position if miss else None,
+            cancelled_because=state.cancelled,
+            protocol_version=item.version,
             **more,
         )
 
@@ -91,6 +97,7 @@ class SubjectSchedule(BaseModel):
     day_0: Annotated[date, Field(description="The day of the first treatment; until then, that of randomization.")]
     started_late: Annotated[bool, Field(description="Treatment began later after randomization than allowed.")]
     as_of: date
+    protocol_version: Annotated[str, Field(description="The version of the protocol that the subject followed then.")]
     items: list[ScheduledItem]
     visits: Annotated[list[PlannedVisit], Field(description="The items by visit.")]
     unscheduled: list[UnscheduledActivity]
@@ -99,7 +106,7 @@ class SubjectSchedule(BaseModel):
     def of(cls, calendar: Calendar, as_of: date) -> Self:
         """The schedule of one subject as of a day, past or future: as known today, of that day."""
         start, states, unscheduled = calendar.start, calendar.states(as_of), calendar.unscheduled(as_of)
-        numbers, items = VisitNumbers.of(calendar.protocol), [state.item for state in states]
+        numbers, items = VisitNumbers.of(calendar.protocols.readable), [state.item for state in states]
         on_days = numbers.unscheduled((done.done_on for done in unscheduled), items)
         return cls(
             subject=calendar.standing.id,
@@ -107,6 +114,7 @@ class SubjectSchedule(BaseModel):
             day_0=start.day_0,
             started_late=start.is_late,
             as_of=as_of,
+            protocol_version=calendar.protocol_on(as_of).version,
             items=[ScheduledItem.of(state, numbers) for state in states],
             visits=[PlannedVisit.of(visit) for visit in numbers.visits(items)],
             unscheduled=[UnscheduledActivity.of(done, on_days[done.done_on]) for done in unscheduled],

@@ -11,6 +11,7 @@ from services.visits import (
     api_ciclosporin,
     api_deviations,
     api_evaluation,
+    api_protocol,
     api_safety,
     api_schedule,
     api_views,
@@ -40,8 +41,9 @@ from services.visits.commands import (
 from services.visits.events import ProductInfused
 from services.visits.policies import POLICIES
 from services.visits.projections import PROJECTION
-from services.visits.questions import arm_of, subject_in_log
+from services.visits.questions import arm_of, entry_of, followed_now, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
+from services.visits.versions import following
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.problems import (
@@ -73,7 +75,7 @@ router = service_router("visits")
 async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) -> InfusedProduct:
     """Record a dose of stem cells. A lot that fails a criterion of release is refused, and the criterion named."""
     call.require_subject(subject)
-    rules = domain.infusion(call.runtime.protocol)
+    rules = following(call.runtime.protocols, domain.infusion)
     outcome = await call.handle(rules, InfuseProduct.about(body, subject=subject))
     return InfusedProduct.of(recorded_event(outcome, ProductInfused), outcome.position)
 
@@ -87,7 +89,7 @@ async def infuse_product(subject: SubjectId, body: Infusion, call: SiteStaff) ->
 async def check_infusion_safety(subject: SubjectId, body: SafetyLook, call: SiteStaff) -> Written:
     """Record that the subject was looked at after an infusion. What was seen is an adverse event of its own."""
     call.require_subject(subject)
-    rules = domain.infusion_safety(call.runtime.protocol)
+    rules = following(call.runtime.protocols, domain.infusion_safety)
     outcome = await call.handle(rules, CheckInfusionSafety.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -101,7 +103,7 @@ async def check_infusion_safety(subject: SubjectId, body: SafetyLook, call: Site
 async def score_symptoms(subject: SubjectId, body: Symptoms, call: SiteStaff) -> Written:
     """Record the symptoms of a week. A changed score of the same week needs a reason."""
     call.require_subject(subject)
-    rules = domain.symptoms(call.runtime.protocol)
+    rules = following(call.runtime.protocols, domain.symptoms)
     outcome = await call.handle(rules, ScoreSymptoms.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -115,9 +117,8 @@ async def score_symptoms(subject: SubjectId, body: Symptoms, call: SiteStaff) ->
 async def record_transfusion(subject: SubjectId, body: BloodTransfusion, call: SiteStaff) -> Written:
     """Record that the subject was given blood."""
     call.require_subject(subject)
-    outcome = await call.handle(
-        domain.transfusion(call.runtime.protocol), RecordTransfusion.about(body, subject=subject)
-    )
+    rules = following(call.runtime.protocols, domain.transfusion)
+    outcome = await call.handle(rules, RecordTransfusion.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
 
@@ -135,9 +136,9 @@ async def get_dose(
 ) -> PreparedDose:
     """The dose of stem cells for a body weight: cells, and the volume of this product that holds them."""
     call.require_subject(subject)
-    protocol = call.runtime.protocol
     async with call.read(PROJECTION) as session:
-        arm = await arm_of(session, subject)
+        arm, entry = await arm_of(session, subject), await entry_of(session, subject)
+    protocol = followed_now(call, subject, entry)
     if protocol.dose is None or protocol.arm(arm).treatment != "msc-infusion":
         raise OTHER_TREATMENT(arm=arm)
     prepared = dosing.prepare(
@@ -158,9 +159,9 @@ async def get_second_dose(subject: SubjectId, call: Reader) -> SecondDose:
     that lags.
     """
     call.require_subject(subject)
-    protocol = call.runtime.protocol
     known = await subject_in_log(call, subject, *second_dose.NEEDS)
     require_randomized(known)
+    protocol = followed_now(call, subject, known.entry)
     decision = second_dose.second_dose_of(protocol, known, protocol.civil_date(call.runtime.clock(), site_of(subject)))
     return SecondDose(subject=subject, state=decision.state, because=list(second_dose.status_reasons(decision)))
 
@@ -177,6 +178,7 @@ SERVICE = Service(
         api_deviations.router,
         api_schedule.router,
         api_views.router,
+        api_protocol.router,
     ),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from services.visits import ciclosporin
 from services.visits.answers import CiclosporinCourse
 from services.visits.commands import CiclosporinDose, DoseCiclosporin
-from services.visits.questions import subject_in_log
+from services.visits.questions import followed_now, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, OTHER_TREATMENT, require_randomized
+from services.visits.versions import following
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, problem_responses
@@ -25,7 +26,7 @@ router = service_router("visits")
 async def dose_ciclosporin(subject: SubjectId, body: CiclosporinDose, call: SiteStaff) -> Written:
     """Record the daily dose of ciclosporin, the first or a changed one."""
     call.require_subject(subject)
-    rules = ciclosporin.dosing(call.runtime.protocol)
+    rules = following(call.runtime.protocols, ciclosporin.dosing)
     outcome = await call.handle(rules, DoseCiclosporin.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -40,6 +41,6 @@ async def get_ciclosporin_course(subject: SubjectId, call: Reader) -> Ciclospori
     call.require_subject(subject)
     known = await subject_in_log(call, subject, *ciclosporin.NEEDS)
     arm = require_randomized(known)
-    if call.runtime.protocol.arm(arm).treatment != ciclosporin.TREATMENT:
+    if followed_now(call, subject, known.entry).arm(arm).treatment != ciclosporin.TREATMENT:
         raise OTHER_TREATMENT(arm=arm)
     return CiclosporinCourse.of(subject, known)

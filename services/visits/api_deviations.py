@@ -11,6 +11,7 @@ from services.visits.answers_safety import DeviationList
 from services.visits.commands_safety import Deviation, NoteDeviation, RegradeDeviation, Regrading
 from services.visits.projections import PROJECTION
 from services.visits.questions_safety import deviations_at
+from services.visits.versions import following
 from shared.answers import Written
 from shared.call import POSITION_MAX, Call, Reader, SiteStaff, may_write
 from shared.chronology import OUT_OF_ORDER
@@ -35,7 +36,7 @@ Judge = Annotated[Call, may_write(Role.INVESTIGATOR, Role.MONITOR, Role.ADMIN)]
 async def note_deviation(subject: SubjectId, body: Deviation, call: SiteStaff) -> Written:
     """Record a departure from the protocol that no rule finds. Those that rules find are recorded by themselves."""
     call.require_subject(subject)
-    rules = deviations.noting(call.runtime.protocol)
+    rules = following(call.runtime.protocols, deviations.noting)
     outcome = await call.handle(rules, NoteDeviation.about(body, subject=subject))
     return Written(subject=subject, position=outcome.position)
 
@@ -56,7 +57,7 @@ async def regrade_deviation(
 ) -> Written:
     """Record that one deviation is more or less grave than it was graded, and why."""
     call.require_subject(subject)
-    rules = deviations.regrading(call.runtime.protocol)
+    rules = following(call.runtime.protocols, deviations.regrading)
     outcome = await call.handle(rules, RegradeDeviation.about(body, subject=subject, deviation=deviation))
     return Written(subject=subject, position=outcome.position)
 

@@ -9,8 +9,9 @@ from services.visits import evaluation
 from services.visits.answers_evaluation import EvaluationItem, EvaluationList, MadeEvaluation
 from services.visits.commands import EvaluateSubject, Evaluation
 from services.visits.events import EvaluationInputsChanged, SubjectEvaluated
-from services.visits.questions import subject_in_log
+from services.visits.questions import followed_now, subject_in_log
 from services.visits.subject import OF_A_SUBJECT, require_randomized
+from services.visits.versions import following
 from shared.call import Call, Reader, may_write
 from shared.identity import Role
 from shared.problems import FORBIDDEN, NOT_RANDOMIZED, REASON_REQUIRED, UNKNOWN_SUBJECT, problem_responses
@@ -47,7 +48,8 @@ async def evaluate_subject(subject: SubjectId, body: Evaluation, call: Investiga
     make, and only signed; it leaves a progression what it is.
     """
     call.require_subject(subject)
-    rules = evaluation.evaluation(call.runtime.protocol, call.actor, call.runtime.clock())
+    actor, now = call.actor, call.runtime.clock()
+    rules = following(call.runtime.protocols, lambda protocol: evaluation.evaluation(protocol, actor, now))
     outcome = await call.handle(rules, EvaluateSubject.about(body, subject=subject))
     return MadeEvaluation.of(recorded_event(outcome, SubjectEvaluated), outcome.position)
 
@@ -65,5 +67,5 @@ async def list_evaluations(subject: SubjectId, call: Reader) -> EvaluationList:
     call.require_subject(subject)
     known = await subject_in_log(call, subject, SubjectEvaluated, EvaluationInputsChanged, RecordsSigned)
     require_randomized(known)
-    protocol = call.runtime.protocol
+    protocol = followed_now(call, subject, known.entry)
     return EvaluationList(subject=subject, items=[EvaluationItem.of(protocol, each) for each in known.evaluations])

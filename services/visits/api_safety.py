@@ -27,6 +27,7 @@ from services.visits.commands_safety import (
 from services.visits.events import AdverseEventFollowedUp, AdverseEventReported, SafetyReportSubmitted
 from services.visits.projections import PROJECTION
 from services.visits.questions_safety import REPORT_CURSOR, cases_in_log, due_reports
+from services.visits.versions import following
 from shared.answers import Written
 from shared.call import POSITION_MAX, Call, Reader, SiteStaff, may_write
 from shared.chronology import OUT_OF_ORDER
@@ -71,7 +72,7 @@ async def report_adverse_event(subject: SubjectId, body: AdverseEvent, call: Sit
     """
     call.require_subject(subject)
     _require_known_by_now(call, body.aware_at)
-    rules = adverse_events.adverse_events(call.runtime.protocol)
+    rules = following(call.runtime.protocols, adverse_events.adverse_events)
     outcome = await call.handle(rules, ReportAdverseEvent.about(body, subject=subject))
     return ReportedAdverseEvent.of(recorded_event(outcome, AdverseEventReported), outcome.position)
 
@@ -103,7 +104,7 @@ async def follow_up_adverse_event(
     """
     call.require_subject(subject)
     _require_known_by_now(call, body.aware_at)
-    rules = adverse_events.follow_ups(call.runtime.protocol)
+    rules = following(call.runtime.protocols, adverse_events.follow_ups)
     command = FollowUpAdverseEvent.about(body, subject=subject, adverse_event=adverse_event)
     outcome = await call.handle(rules, command)
     return FollowedUpAdverseEvent.of(recorded_event(outcome, AdverseEventFollowedUp), outcome.position)
@@ -120,7 +121,7 @@ async def nullify_adverse_event(
 ) -> Written:
     """Record that the adverse event was reported in error. It stays on record and bears on nothing any more."""
     call.require_subject(subject)
-    rules = adverse_events.nullification(call.runtime.protocol)
+    rules = following(call.runtime.protocols, adverse_events.nullification)
     command = NullifyAdverseEvent.about(body, subject=subject, adverse_event=adverse_event)
     outcome = await call.handle(rules, command)
     return Written(subject=subject, position=outcome.position)
@@ -137,7 +138,7 @@ async def submit_safety_report(
 ) -> SubmittedReport:
     """Record that a report was handed in at `occurred_at`. It answers all clocks of its kind that ran by that day."""
     call.require_subject(subject)
-    rules = adverse_events.report_submission(call.runtime.protocol)
+    rules = following(call.runtime.protocols, adverse_events.report_submission)
     command = SubmitSafetyReport.about(body, subject=subject, adverse_event=adverse_event)
     outcome = await call.handle(rules, command)
     return SubmittedReport.of(recorded_event(outcome, SafetyReportSubmitted), outcome.position)
@@ -180,7 +181,7 @@ async def list_due_safety_reports(
     async with call.read(PROJECTION) as session:
         return await due_reports(
             session,
-            call.runtime.protocol,
+            call.runtime.protocols.latest,
             call.actor.sites,
             site=site,
             subject=subject,

@@ -48,10 +48,10 @@ async def get_schedule(
     A day of the past is answered as it is known by now: what happened by then, also where it was recorded later.
     """
     call.require_subject(subject)
-    protocol = call.runtime.protocol
+    protocols = call.runtime.protocols
     async with call.read(PROJECTION) as session:
-        known = await known_of(session, protocol, subject)
-    today = protocol.civil_date(call.runtime.clock(), site_of(subject))
+        known = await known_of(session, protocols, subject)
+    today = protocols.civil_date(call.runtime.clock(), site_of(subject))
     return SubjectSchedule.of(known.calendar, as_of or today)
 
 
@@ -66,7 +66,7 @@ async def get_schedule_feed(request: Request, subject: SubjectId, call: Reader) 
     call.require_subject(subject)
     require_preferred(request, icalendar_feed.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
-        known = await known_of(session, call.runtime.protocol, subject)
+        known = await known_of(session, call.runtime.protocols, subject)
     return await _feed(request, call, subject, [known])
 
 
@@ -76,17 +76,17 @@ async def get_site_schedule_feed(request: Request, site: SiteId, call: Reader) -
     call.actor.require_site(site)
     require_preferred(request, icalendar_feed.MEDIA_TYPE)
     async with call.read(PROJECTION) as session:
-        known = await known_at_site(session, call.runtime.protocol, site)
+        known = await known_at_site(session, call.runtime.protocols, site)
     return await _feed(request, call, f"Site {site}", known)
 
 
 async def _feed(request: Request, call: Call, name: str, subjects: Sequence[Known]) -> Response:
     """The feed, or 304 where the caller holds it. It is written beside the requests of others: a site's is long."""
-    protocol, now = call.runtime.protocol, call.runtime.clock()
+    protocols, now = call.runtime.protocols, call.runtime.clock()
     entries = [
         entry
         for calendar, known_at in subjects
-        for entry in icalendar_feed.entries(calendar, known_at, protocol.civil_date(now, calendar.standing.site))
+        for entry in icalendar_feed.entries(calendar, known_at, protocols.civil_date(now, calendar.standing.site))
     ]
     tag = weak_entity_tag(name, entries)
     headers = {**call.response.headers, "ETag": tag, "Cache-Control": "private, no-cache"}
@@ -111,8 +111,8 @@ async def list_due(
     if site is not None:
         call.actor.require_site(site)
     sites = call.actor.sites if site is None else frozenset({site})
-    protocol, now = call.runtime.protocol, call.runtime.clock()
+    protocols, now = call.runtime.protocols, call.runtime.clock()
     async with call.read(PROJECTION) as session:
         return await due_items(
-            session, protocol, sites, lambda each: on or protocol.civil_date(now, each), after, limit
+            session, protocols, sites, lambda each: on or protocols.civil_date(now, each), after, limit
         )

@@ -51,7 +51,7 @@ async def get_timeline(
 ) -> Timeline:
     """Everything clinical that happened to the subject, in the order of occurrence, from the log itself."""
     call.require_subject(subject)
-    protocol = call.runtime.protocol
+    protocol = call.runtime.protocols.latest
     history = await history_in_log(call, subject, *timelines.NEEDS)
     known = reduce(evolve, history, Subject())
     if not known.known:
@@ -77,11 +77,12 @@ async def get_worklist(
     fewer tasks than asked for, or none: only one without `next` is the last. What is overdue is so by its last day.
     """
     call.actor.require_site(site)
-    protocol = call.runtime.protocol
-    day = on or protocol.civil_date(call.runtime.clock(), site)
+    protocols = call.runtime.protocols
+    day = on or protocols.civil_date(call.runtime.clock(), site)
+    protocol = protocols.in_effect(day, site).readable
     first, _, place = (after or "").partition("/")
     async with call.read(PROJECTION) as session:
-        dossiers, following = await dossiers_from(session, protocol, site, day, first)
+        dossiers, following = await dossiers_from(session, protocols, protocol, site, day, first)
     tasks = [task for task in worklist.worklist(protocol, dossiers) if kind is None or task.kind == kind]
     items, last = worklist.page_after(tasks, place or None, limit)
     onward = following if last is None else f"{first or f'{site}-000'}/{last}"
@@ -91,11 +92,11 @@ async def get_worklist(
 @router.get("/response-table", name="getResponseTable")
 async def get_response_table(call: Reader, site: OneSite = None) -> ResponseTable:
     """Responses and lineages by timepoint and arm, over the caller's sites, by intention to treat."""
-    protocol, sites = call.runtime.protocol, _sites_of(call, site)
+    protocol, sites = call.runtime.protocols.latest, _sites_of(call, site)
     async with call.read(PROJECTION) as session:
         randomized, tallies = await randomized_by_arm(session, sites), await tallies_of(session, protocol, sites)
     timepoints = [evaluation.timepoint for evaluation in protocol.response.evaluations]
-    rows = response_table(timepoints, protocol.arm_codes, randomized, tallies)
+    rows = response_table(timepoints, call.runtime.protocols.arm_codes, randomized, tallies)
     return ResponseTable(sites=None if sites is None else tuple(sorted(sites)), items=rows)
 
 
@@ -121,7 +122,7 @@ async def get_swimmer_plot(
     As JSON, or as a picture.
     """
     media = require_preferred(request, "application/json", swimmer_chart.MEDIA_TYPE)
-    protocol, sites = call.runtime.protocol, _sites_of(call, site)
+    protocol, sites = call.runtime.protocols.latest, _sites_of(call, site)
     day = as_of or _today(call)
     async with call.read(PROJECTION) as session:
         courses, last = await courses_after(session, protocol, sites, day, _place(after), limit)
@@ -133,7 +134,7 @@ async def get_swimmer_plot(
     call.response.headers["Vary"] = "Accept"
     if media != swimmer_chart.MEDIA_TYPE:
         return plot
-    picture = swimmer_chart.draw(plot, protocol.arm_codes, protocol.schedule.days_per_month)
+    picture = swimmer_chart.draw(plot, call.runtime.protocols.arm_codes, protocol.schedule.days_per_month)
     return Response(picture, media_type=media, headers=dict(call.response.headers))
 
 
@@ -147,7 +148,7 @@ def _sites_of(call: Call, site: str | None) -> frozenset[str] | None:
 
 def _today(call: Call) -> date:
     """The latest date of any site, so that nothing that has happened lies in the future."""
-    protocol, now = call.runtime.protocol, call.runtime.clock()
+    protocol, now = call.runtime.protocols.latest, call.runtime.clock()
     zones = {protocol.sites.default_zone, *(site.zone for site in protocol.sites.known)}
     return max(now.astimezone(ZoneInfo(zone)).date() for zone in zones)
 

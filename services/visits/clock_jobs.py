@@ -25,27 +25,27 @@ async def record_missed_items(runtime: Runtime, last_run_at: datetime | None = N
     A window closes with a day of its site, and so a site is gone through once on each of its days: what is entered late
     is looked at on the next. Who may have missed something is seen in the read model; the log alone decides it.
     """
-    protocol, now, recorded = runtime.protocol, runtime.clock(), 0
+    protocols, now, recorded = runtime.protocols, runtime.clock(), 0
     async with runtime.engine.connect() as connection, AsyncSession(bind=connection) as session:
         sites = [
             site
             for site in await sites_of(session)
-            if last_run_at is None or protocol.civil_date(last_run_at, site) != protocol.civil_date(now, site)
+            if last_run_at is None or protocols.civil_date(last_run_at, site) != protocols.civil_date(now, site)
         ]
     first: str | None = "" if sites else None
     while first is not None:
         async with runtime.engine.connect() as connection, AsyncSession(bind=connection) as session:
-            calendars, first = await calendars_from(session, protocol, first, SUBJECTS_AT_ONCE, sites)
+            calendars, first = await calendars_from(session, protocols, first, SUBJECTS_AT_ONCE, sites)
         for calendar in calendars:
-            if calendar.newly_missed(protocol.civil_date(now, calendar.standing.site)):
+            if calendar.newly_missed(protocols.civil_date(now, calendar.standing.site)):
                 recorded += await _record(runtime, calendar.standing.id)
     return recorded
 
 
 async def _record(runtime: Runtime, subject: str) -> int:
-    provenance = Provenance(policy_actor(MISSED_ITEMS.name), secrets.token_hex(16), runtime.protocol.version)
+    provenance = Provenance(policy_actor(MISSED_ITEMS.name), secrets.token_hex(16), runtime.protocol_version)
     command = RecordMissedItems(subject=subject)
-    outcome = await handle(runtime.log, runtime.clock, missed_items(runtime.protocol), command, provenance)
+    outcome = await handle(runtime.log, runtime.clock, missed_items(runtime.protocols), command, provenance)
     return len(outcome.events)
 
 

@@ -12,7 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from services.labs.events import LabReportRecorded
-from services.randomization.events import SubjectRandomized, SubjectScreened, SubjectWithdrawn
+from services.randomization.events import (
+    InformedConsentObtained,
+    SubjectRandomized,
+    SubjectScreened,
+    SubjectWithdrawn,
+)
 from services.visits.events import (
     AdverseEventFollowedUp,
     AdverseEventNullified,
@@ -29,6 +34,7 @@ from services.visits.events import (
 from services.visits.item_state import Miss
 from services.visits.schedule import DateWindow
 from shared.events import Event, Recorded
+from shared.protocol.versions import Signed
 
 
 class Kind(StrEnum):
@@ -50,6 +56,7 @@ class Standing:
 
     id: str
     site: str
+    screened_at: datetime | None = None
     arm: str | None = None
     randomized_at: datetime | None = None
     withdrawn_from_treatment_at: datetime | None = None
@@ -82,6 +89,7 @@ class Specimen:
 
 EVENTS: tuple[type[Event], ...] = (
     SubjectScreened,
+    InformedConsentObtained,
     SubjectRandomized,
     SubjectWithdrawn,
     ProductInfused,
@@ -170,13 +178,17 @@ class Followed:
     deeds: tuple[Deed, ...] = ()
     specimens: Mapping[str, Specimen] = field(default_factory=dict)
     misses: tuple[Miss, ...] = ()
+    signed: tuple[Signed, ...] = ()
 
 
 def evolve(followed: Followed, recorded: Recorded) -> Followed:
     """The subject after one more event."""
     match recorded.event:
         case SubjectScreened(subject=subject, site=site):
-            return replace(followed, standing=Standing(subject, site))
+            return replace(followed, standing=Standing(subject, site, recorded.occurred_at))
+        case InformedConsentObtained(consent_version=version):
+            signed = Signed(version, recorded.occurred_at, recorded.position)
+            return replace(followed, signed=(*followed.signed, signed))
         case ItemMissed(code=code, opens_on=opens_on, closes_on=closes_on):
             miss = Miss(code, DateWindow(opens_on, closes_on), recorded.recorded_at, recorded.position)
             return replace(followed, misses=(*followed.misses, miss))

@@ -57,7 +57,7 @@ def entries(calendar: Calendar, known_at: datetime, today: date) -> Iterator[Ent
 
 def _uid(calendar: Calendar, code: str) -> str:
     """A name-based UUID (RFC 9562 §5.5, as RFC 7986 §5.3 asks for), from which nothing can be read."""
-    return str(uuid5(NAMESPACE_URL, f"urn:marrow:{calendar.protocol.study_id}:{calendar.standing.id}:{code}"))
+    return str(uuid5(NAMESPACE_URL, f"urn:marrow:{calendar.protocols.study_id}:{calendar.standing.id}:{code}"))
 
 
 def _description(state: ItemState) -> str:

@@ -15,6 +15,9 @@ from services.visits.schedule import DateWindow, Ending, PlannedItem
 State = Literal["planned", "due", "done", "done-out-of-window", "done-late", "missed", "cancelled"]
 """`done-late`: its doing was recorded after its miss was."""
 
+Cancelled = Literal["exit", "death", "treatment-end", "condition-not-met", "amended"]
+"""Why an item is cancelled. `amended`: the version of the protocol that the subject moved to does not have it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -54,10 +57,10 @@ class Course:
     conditions: Mapping[str, bool] = field(default_factory=dict)
     misses: Sequence[Miss] = ()
 
-    def ended_on(self, endings: Iterable[Ending]) -> date | None:
-        """The earliest date on which one of these endings happened."""
+    def ended_by(self, endings: Iterable[Ending]) -> tuple[date, Ending] | None:
+        """The earliest of these endings that happened, and its date."""
         dates = {"exit": self.exit_on, "death": self.died_on, "treatment-end": self.treatment_ended_on}
-        return min((day for ending in endings if (day := dates[ending]) is not None), default=None)
+        return min(((day, ending) for ending in endings if (day := dates[ending]) is not None), default=None)
 
     def miss_of(self, code: str) -> Miss | None:
         """The last miss of an item."""
@@ -76,6 +79,7 @@ class ItemState:
     done_on: date | None = None
     position: int | None = None
     miss: Miss | None = None
+    cancelled: Cancelled | None = None
 
     @property
     def miss_is_recorded(self) -> bool:
@@ -121,6 +125,8 @@ def match(items: Sequence[PlannedItem], records: Iterable[Done]) -> Matching:
 def _may_do(record: Done, item: PlannedItem) -> bool:
     if record.code is not None:
         return record.code == item.code
+    if item.replanned_on is not None and record.done_on < item.replanned_on:
+        return False  # whoever collected it then did not do it for what was planned later
     return record.activity == item.activity and item.window.holds(record.done_on)
 
 
@@ -155,13 +161,15 @@ def _state(item: PlannedItem, record: Done | None, as_of: date, course: Course) 
     if record is not None:
         in_window = item.window.holds(record.done_on)
         return ItemState(item, "done" if in_window else "done-out-of-window", record.done_on, record.position)
-    ended_on = course.ended_on(item.ended_by)
-    if ended_on is not None and ended_on <= as_of and ended_on <= item.window.closes_on:
-        return ItemState(item, "cancelled")
+    if item.dropped_on is not None:
+        return ItemState(item, "cancelled", cancelled="amended")
+    ended = course.ended_by(item.ended_by)
+    if ended is not None and ended[0] <= as_of and ended[0] <= item.window.closes_on:
+        return ItemState(item, "cancelled", cancelled=ended[1])
     if item.condition is not None:
         is_met = course.conditions.get(item.condition)
         if is_met is False or (is_met is None and as_of > item.window.closes_on):
-            return ItemState(item, "cancelled")
+            return ItemState(item, "cancelled", cancelled="condition-not-met")
         if is_met is None:
             return ItemState(item, "planned")
     if as_of < item.window.opens_on:

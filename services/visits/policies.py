@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.audit.events import RecordsSigned
 from services.labs.events import LabReportRecorded
-from services.randomization.events import SubjectWithdrawn
+from services.randomization.events import InformedConsentObtained, SubjectWithdrawn
 from services.visits import ciclosporin
 from services.visits.commands import AdviseOnCiclosporin, ConcludeSecondDose, ReviewEvaluations
 from services.visits.commands_safety import RaiseDeviations
@@ -24,6 +24,7 @@ from services.visits.events import (
     TransfusionGiven,
 )
 from services.visits.second_dose import second_dose
+from services.visits.versions import following, following_on, reviewing
 from shared.eventstore.model import Query, QueryItem, StoredEvent
 from shared.policy import Policy, Reaction
 from shared.runtime import Runtime
@@ -34,6 +35,7 @@ async def conclude_second_dose(reaction: Reaction) -> None:
 
     A signature may be over records of several subjects.
     """
+    rules = following_on(reaction.runtime.protocols, second_dose)
     match reaction.recorded.event:
         case (
             ProductInfused(subject=subject)
@@ -43,13 +45,14 @@ async def conclude_second_dose(reaction: Reaction) -> None:
             | AdverseEventFollowedUp(subject=subject)
             | AdverseEventNullified(subject=subject)
             | SubjectWithdrawn(subject=subject)
+            | InformedConsentObtained(subject=subject)
         ):
             command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
-            await reaction.handle(second_dose(reaction.runtime.protocol), command)
+            await reaction.handle(rules, command)
         case RecordsSigned(subjects=subjects):
             for number, subject in enumerate(subjects):
                 command = ConcludeSecondDose(subject=subject, occurred_at=reaction.recorded.occurred_at)
-                await reaction.handle(second_dose(reaction.runtime.protocol), command, part=number)
+                await reaction.handle(rules, command, part=number)
 
 
 async def review_evaluations(reaction: Reaction) -> None:
@@ -61,7 +64,8 @@ async def review_evaluations(reaction: Reaction) -> None:
             pass
         case _:
             return
-    await reaction.handle(evaluation_review(reaction.runtime.protocol), ReviewEvaluations(subject=subject))
+    rules = reviewing(reaction.runtime.protocols, evaluation_review)
+    await reaction.handle(rules, ReviewEvaluations(subject=subject))
 
 
 async def about_evaluated(runtime: Runtime, events: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
@@ -77,15 +81,16 @@ async def about_evaluated(runtime: Runtime, events: Sequence[StoredEvent]) -> Se
 async def advise_on_ciclosporin(reaction: Reaction) -> None:
     """A result of creatinine or trough, or another dose, may call for something."""
     match reaction.recorded.event:
-        case LabReportRecorded(subject=subject) as report if ciclosporin.is_monitored(
-            reaction.runtime.protocol, report
+        case LabReportRecorded(subject=subject) as report if any(
+            ciclosporin.is_monitored(protocol, report) for protocol in reaction.runtime.protocols.readable
         ):
             pass
         case CiclosporinDosed(subject=subject):
             pass
         case _:
             return
-    await reaction.handle(ciclosporin.advising(reaction.runtime.protocol), AdviseOnCiclosporin(subject=subject))
+    rules = following_on(reaction.runtime.protocols, ciclosporin.advising)
+    await reaction.handle(rules, AdviseOnCiclosporin(subject=subject))
 
 
 async def record_deviations(reaction: Reaction) -> None:
@@ -93,7 +98,8 @@ async def record_deviations(reaction: Reaction) -> None:
     fact = reaction.recorded
     subject = next(tag.removeprefix("subject:") for tag in fact.event.tags() if tag.startswith("subject:"))
     command = RaiseDeviations(subject=subject, occurred_at=fact.occurred_at)
-    await reaction.handle(deviations_of(reaction.runtime.protocol, fact), command)
+    rules = following(reaction.runtime.protocols, lambda protocol: deviations_of(protocol, fact))
+    await reaction.handle(rules, command)
 
 
 POLICIES = (
@@ -108,6 +114,7 @@ POLICIES = (
             AdverseEventFollowedUp,
             AdverseEventNullified,
             SubjectWithdrawn,
+            InformedConsentObtained,  # to another version of the protocol
         ),
         react=conclude_second_dose,
     ),

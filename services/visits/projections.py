@@ -10,7 +10,7 @@ from datetime import date, datetime
 from sqlalchemy import BigInteger, DateTime
 from sqlmodel import Field
 
-from services.randomization.events import SubjectScreened
+from services.randomization.events import InformedConsentObtained, SubjectScreened
 from services.visits import projections_views
 from services.visits.events import (
     AdverseEventFollowedUp,
@@ -36,6 +36,7 @@ class Subject(ReadModel, table=True):
 
     id: str = Field(primary_key=True)
     site: str = Field(index=True)
+    screened_at: datetime | None = instant()
     arm: str | None = None
     randomized_at: datetime | None = instant()
     withdrawn_from_treatment_at: datetime | None = instant()
@@ -45,6 +46,17 @@ class Subject(ReadModel, table=True):
     second_dose_decided_at: datetime | None = instant()
     replanned_by: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     known_at: datetime | None = instant()
+
+
+class Consented(ReadModel, table=True):
+    """A version of the consent form that a subject signed (`Signed`)."""
+
+    __tablename__ = "consented"
+
+    position: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
+    subject: str = Field(index=True)
+    version: str
+    at: datetime = Field(sa_type=DateTime(timezone=True))
 
 
 class Performed(ReadModel, table=True):
@@ -133,7 +145,9 @@ def _apply_followed(rows: Rows, recorded: Recorded) -> None:
     subject: str = recorded.event.subject  # type: ignore[attr-defined]  # each of EVENTS is about one
     match recorded.event:
         case SubjectScreened():
-            rows.put(Subject, id=subject, site=site_of(subject))
+            rows.put(Subject, id=subject, site=site_of(subject), screened_at=recorded.occurred_at)
+        case InformedConsentObtained(consent_version=version):
+            rows.put(Consented, position=recorded.position, subject=subject, version=version, at=recorded.occurred_at)
         case ItemMissed(code=code, opens_on=opens_on, closes_on=closes_on):
             window = {"opens_on": opens_on, "closes_on": closes_on}
             at, position = recorded.recorded_at, recorded.position

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from functools import reduce
 
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from services.visits.projections import Consented
 from services.visits.projections import Subject as SubjectRow
 from services.visits.subject import Subject, evolve, subject_query
 from shared.call import LOG_POSITION, Call
 from shared.events import Event, Recorded, decode
 from shared.problems import NOT_RANDOMIZED, NOT_YET_PROJECTED, UNKNOWN_SUBJECT
+from shared.protocol import Protocol
+from shared.protocol.language import site_of
+from shared.protocol.versions import Entry, Signed
 
 
 async def arm_of(session: AsyncSession, subject: str) -> str:
@@ -21,6 +26,22 @@ async def arm_of(session: AsyncSession, subject: str) -> str:
     if row.arm is None:
         raise NOT_RANDOMIZED()
     return row.arm
+
+
+async def entry_of(session: AsyncSession, subject: str) -> Entry:
+    """What of a subject says which version of the protocol it follows."""
+    row = await session.get(SubjectRow, subject)
+    if row is None:
+        raise UNKNOWN_SUBJECT()
+    question = select(Consented).where(col(Consented.subject) == subject).order_by(col(Consented.position))
+    signed = (Signed(each.version, each.at, each.position) for each in (await session.exec(question)).all())
+    return Entry(row.screened_at, tuple(signed))
+
+
+def followed_now(call: Call, subject: str, entry: Entry) -> Protocol:
+    """What the version of the protocol says that a subject follows today. Raises VERSION_UNREADABLE."""
+    protocols, site = call.runtime.protocols, site_of(subject)
+    return protocols.of(site, entry, protocols.civil_date(call.runtime.clock(), site)).readable
 
 
 async def subject_in_log(call: Call, subject: str, *needs: type[Event]) -> Subject:

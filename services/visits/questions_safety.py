@@ -21,6 +21,7 @@ from services.visits.answers_safety import (
 )
 from services.visits.events import AdverseEventReported
 from services.visits.projections import Deviation, SafetyReport
+from services.visits.questions import followed_now
 from services.visits.safety import is_late, sponsor_day
 from services.visits.subject import Subject, evolve, require_randomized, subject_query
 from shared.call import LOG_POSITION, Call
@@ -44,7 +45,7 @@ async def cases_in_log(call: Call, subject: str) -> AdverseEventList:
     recorded = [decode(stored) for stored in read.events]
     known = reduce(evolve, recorded, Subject())
     require_randomized(known)
-    protocol, now = call.runtime.protocol, call.runtime.clock()
+    protocol, now = followed_now(call, subject, known.entry), call.runtime.clock()
     return AdverseEventList(
         subject=subject,
         items=[

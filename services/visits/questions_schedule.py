@@ -17,13 +17,14 @@ from services.visits.answers_schedule import DueItem, DueList
 from services.visits.calendar import Calendar
 from services.visits.followed import Deed, Specimen, Standing
 from services.visits.item_state import Miss
-from services.visits.projections import Collected, Missed, Performed
+from services.visits.projections import Collected, Consented, Missed, Performed
 from services.visits.projections import Subject as SubjectRow
 from services.visits.questions import arm_of
 from services.visits.read_model import ReadModel
 from services.visits.schedule import DateWindow
 from services.visits.visit_numbers import VisitNumbers
-from shared.protocol import Protocol
+from shared.protocol import Protocols
+from shared.protocol.versions import Signed
 
 SUBJECTS_AT_ONCE = 50
 SUBJECTS_A_PAGE_MAX = 200
@@ -45,27 +46,27 @@ class Known(NamedTuple):
     known_at: datetime
 
 
-async def known_of(session: AsyncSession, protocol: Protocol, subject: str) -> Known:
+async def known_of(session: AsyncSession, protocols: Protocols, subject: str) -> Known:
     """The calendar of a randomized subject. Raises UNKNOWN_SUBJECT or NOT_RANDOMIZED."""
     await arm_of(session, subject)
-    (known,) = await _known(session, protocol, [subject])
+    (known,) = await _known(session, protocols, [subject])
     return known
 
 
-async def known_at_site(session: AsyncSession, protocol: Protocol, site: str) -> list[Known]:
+async def known_at_site(session: AsyncSession, protocols: Protocols, site: str) -> list[Known]:
     """The calendars of a site's randomized subjects, by number."""
-    return await _known(session, protocol, await _subjects(session, "", None, [site]))
+    return await _known(session, protocols, await _subjects(session, "", None, [site]))
 
 
 async def calendars_from(
-    session: AsyncSession, protocol: Protocol, first: str, limit: int, sites: Collection[str] | None
+    session: AsyncSession, protocols: Protocols, first: str, limit: int, sites: Collection[str] | None
 ) -> tuple[list[Calendar], str | None]:
     """The calendars of the next subjects, from a number on, and the number to go on from; None at the end.
 
     Not every subject is randomized: there may be fewer calendars than subjects.
     """
     subjects = await _subjects(session, first, limit + 1, sites)
-    calendars = [known.calendar for known in await _known(session, protocol, subjects[:limit])]
+    calendars = [known.calendar for known in await _known(session, protocols, subjects[:limit])]
     return calendars, subjects[limit] if len(subjects) > limit else None
 
 
@@ -76,7 +77,7 @@ async def sites_of(session: AsyncSession) -> list[str]:
 
 async def due_items(
     session: AsyncSession,
-    protocol: Protocol,
+    protocols: Protocols,
     sites: Collection[str] | None,
     day_at: DayAt,
     after: str | None,
@@ -86,12 +87,12 @@ async def due_items(
 
     Subjects are gone through until the page is full, or has seen as many as a page may.
     """
-    numbers = VisitNumbers.of(protocol)
+    numbers = VisitNumbers.of(protocols.readable)
     found: list[DueItem] = []
     first, seen = (after or "").partition("/")[0], 0
     while seen < SUBJECTS_A_PAGE_MAX:
         wanted = min(SUBJECTS_AT_ONCE, limit - len(found) + 1)
-        calendars, following = await calendars_from(session, protocol, first, wanted, sites)
+        calendars, following = await calendars_from(session, protocols, first, wanted, sites)
         for calendar in calendars:
             items = sorted(_due(calendar, numbers, day_at), key=lambda item: item.cursor)
             found += [item for item in items if after is None or item.cursor > after]
@@ -119,17 +120,19 @@ async def _subjects(session: AsyncSession, first: str, limit: int | None, sites:
     return list((await session.exec(question)).all())
 
 
-async def _known(session: AsyncSession, protocol: Protocol, subjects: Sequence[str]) -> list[Known]:
+async def _known(session: AsyncSession, protocols: Protocols, subjects: Sequence[str]) -> list[Known]:
     """The calendars of those subjects that are randomized, in the order of their numbers."""
     question = select(SubjectRow).where(col(SubjectRow.id).in_(subjects)).order_by(col(SubjectRow.id))
     rows = (await session.exec(question)).all()
     deeds = await _by_subject(session, subjects, Performed, Deed)
     specimens = await _by_subject(session, subjects, Collected, Specimen)
     misses = await _by_subject(session, subjects, Missed, _miss)
+    signed = await _by_subject(session, subjects, Consented, Signed)
     known = []
     for row in rows:
         standing = Standing(**{each.name: getattr(row, each.name) for each in fields(Standing)})
-        calendar = Calendar.of(protocol, standing, deeds[row.id], specimens[row.id], misses[row.id])
+        known_of_it = deeds[row.id], specimens[row.id], misses[row.id], signed[row.id]
+        calendar = Calendar.of(protocols, standing, *known_of_it)
         if calendar is not None:
             known.append(Known(calendar, row.known_at or calendar.randomized_at))
     return known

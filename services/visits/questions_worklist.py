@@ -21,7 +21,7 @@ from services.visits.questions_schedule import calendars_from
 from services.visits.second_dose import AdverseEventSeen, EvaluationMade, SecondDoseFacts
 from services.visits.subject import FIRST, SECOND
 from services.visits.worklist import Dossier, OpenAdvice, OpenReport
-from shared.protocol import Protocol
+from shared.protocol import Protocol, Protocols
 from shared.protocol.language import site_of
 
 SUBJECTS_AT_ONCE = 50
@@ -29,10 +29,13 @@ SUBJECTS_AT_ONCE = 50
 
 
 async def dossiers_from(
-    session: AsyncSession, protocol: Protocol, site: str, on: date, first: str
+    session: AsyncSession, protocols: Protocols, protocol: Protocol, site: str, on: date, first: str
 ) -> tuple[list[Dossier], str | None]:
-    """The dossiers on a day of the next subjects of a site, from a number on, and the number to go on from, if any."""
-    calendars, following = await calendars_from(session, protocol, first, SUBJECTS_AT_ONCE, [site])
+    """The dossiers on a day of the next subjects of a site, from a number on, and the number to go on from, if any.
+
+    Each subject's calendar is that of the versions that it follows; its tasks are told by the site's, `protocol`.
+    """
+    calendars, following = await calendars_from(session, protocols, first, SUBJECTS_AT_ONCE, [site])
     subjects = [calendar.standing.id for calendar in calendars]
     reports, advice = await _reports_of(session, protocol, subjects), await _advice_of(session, protocol, subjects)
     evaluations, signed = await evaluations_of(session, subjects), await _signed_of(session, protocol, subjects)

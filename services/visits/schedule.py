@@ -32,7 +32,11 @@ class DateWindow:
 
 @dataclass(frozen=True, slots=True)
 class PlannedItem:
-    """One thing to be done for a subject, on a nominal date, within a window; `ended_by` names what cancels it."""
+    """One thing to be done for a subject, on a nominal date, within a window; `ended_by` names what cancels it.
+
+    `version` is that of the protocol that plans it. `replanned_on` is when a later version gave it other dates or made
+    it new; `dropped_on`, when a later version had it no more.
+    """
 
     code: str
     activity: str
@@ -40,6 +44,9 @@ class PlannedItem:
     window: DateWindow
     condition: str | None = None
     ended_by: tuple[Ending, ...] = ("exit",)
+    version: str = ""
+    replanned_on: date | None = None
+    dropped_on: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,7 @@ def _from_date(protocol: Protocol, activity: Activity, code: str, offset: int, d
         window=DateWindow(day_0 + timedelta(days=days.opens), day_0 + timedelta(days=days.closes)),
         condition=activity.condition,
         ended_by=("exit", "treatment-end") if activity.on_treatment else ("exit",),
+        version=protocol.version,
     )
 
 
@@ -124,14 +132,20 @@ def _after_infusion(
         days = protocol.schedule.days_at(activity, offset)
         nominal_on = infused_on + timedelta(days=days.nominal)
         opens_on, closes_on = infused_on + timedelta(days=days.opens), infused_on + timedelta(days=days.closes)
-    return PlannedItem(code, activity.activity, nominal_on, DateWindow(opens_on, closes_on))
+    window = DateWindow(opens_on, closes_on)
+    return PlannedItem(code, activity.activity, nominal_on, window, version=protocol.version)
 
 
 def _after_exit(protocol: Protocol, activity: Activity, exit_on: date) -> PlannedItem:
     days = protocol.schedule.days_at(activity, activity.offsets[0])
     window = DateWindow(exit_on + timedelta(days=days.opens), exit_on + timedelta(days=days.closes))
     return PlannedItem(
-        activity.prefix, activity.activity, exit_on + timedelta(days=days.nominal), window, ended_by=("death",)
+        activity.prefix,
+        activity.activity,
+        exit_on + timedelta(days=days.nominal),
+        window,
+        ended_by=("death",),
+        version=protocol.version,
     )
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from services.labs.events import LabReportRecorded, LabResult
 from services.randomization.events import (
     EligibilityAssessed,
+    InformedConsentObtained,
     SubjectRandomized,
     SubjectScreened,
     SubjectWithdrawn,
@@ -37,6 +38,7 @@ from shared.eventstore.model import Query, QueryItem
 from shared.problems import NOT_RANDOMIZED, UNKNOWN_SUBJECT, WITHDRAWN, WRITE_CONFLICT, refusal
 from shared.protocol import Anchor, Protocol
 from shared.protocol.language import site_of
+from shared.protocol.versions import Entry
 
 OTHER_TREATMENT = refusal("treatment-of-another-arm", 409, "The subject's arm is not given this treatment.")
 
@@ -72,6 +74,7 @@ class Subject:
     """
 
     site: str = ""
+    entry: Entry = field(default_factory=Entry)
     birth_year: int = 0
     arm: str | None = None
     randomized_at: datetime | None = None
@@ -104,8 +107,8 @@ class Subject:
         return died_of(self.adverse_events)
 
 
-STANDING: tuple[type[Event], ...] = (SubjectScreened, SubjectRandomized, SubjectWithdrawn)
-"""The events that every rule has to have seen: who is in the trial, in which arm, and who has left."""
+STANDING: tuple[type[Event], ...] = (SubjectScreened, InformedConsentObtained, SubjectRandomized, SubjectWithdrawn)
+"""The events that every rule has to have seen: who is in the trial, under what, in which arm, and who has left."""
 
 C = TypeVar("C", bound=AboutSubject)
 
@@ -201,7 +204,10 @@ def evolve(subject: Subject, recorded: Recorded) -> Subject:
 def _standing(subject: Subject, recorded: Recorded) -> Subject:
     match recorded.event:
         case SubjectScreened(site=site, birth_year=birth_year):
-            return replace(subject, site=site, birth_year=birth_year)
+            entry = subject.entry.screened(recorded.occurred_at)
+            return replace(subject, site=site, birth_year=birth_year, entry=entry)
+        case InformedConsentObtained(consent_version=version):
+            return replace(subject, entry=subject.entry.signing(version, recorded.occurred_at, recorded.position))
         case EligibilityAssessed() as assessed:
             return replace(subject, screening=(assessed, Happened(recorded.occurred_at, recorded.position)))
         case SubjectRandomized(arm=arm):

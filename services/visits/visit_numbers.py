@@ -28,46 +28,59 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
-class VisitNumbers:
-    """The numbers of a protocol's visits: by item code, and by prefix for looks, which every dose has anew."""
+class Numbers:
+    """The numbers of one version's visits: by item code, and by prefix for looks, which every dose has anew."""
 
     by_code: Mapping[str, int]
     looks: Mapping[str, int]
-    looks_from: int
+    exits: Mapping[str, int]
 
-    @classmethod
-    def of(cls, protocol: Protocol) -> VisitNumbers:
-        """Number the visits of a protocol, by nominal day."""
-        schedule = protocol.schedule
-        days = {
-            code: schedule.days_at(activity, offset).nominal
-            for activity in schedule.activities
-            if activity.origin == "day-0"
-            for code, offset in zip(activity.codes, activity.offsets, strict=True)
-        }
-        order = {day: number for number, day in enumerate(sorted(set(days.values())), start=1)}
-        exits = [activity.prefix for activity in schedule.activities if activity.origin == "exit"]
-        looks = [activity.prefix for activity in schedule.activities if activity.origin == "each-infusion"]
-        first = ROOM * (len(order) // ROOM + 1)
-        at_exit = {prefix: first + index for index, prefix in enumerate(exits)}
-        return cls(
-            by_code={code: order[day] for code, day in days.items()} | at_exit,
-            looks={prefix: index for index, prefix in enumerate(looks)},
-            looks_from=first + len(exits),
-        )
-
-    def of_item(self, code: str) -> int:
-        """The number of the visit that an item of the plan belongs to."""
+    def of_item(self, code: str, first: int) -> int:
+        """The number of the visit of an item; those of exits and looks are counted from `first` on."""
         if code in self.by_code:
             return self.by_code[code]
+        if code in self.exits:
+            return first + self.exits[code]
         prefix, _, dose_number = code.rpartition("-")
-        return self.looks_from + (int(dose_number) - 1) * len(self.looks) + self.looks[prefix]
+        return first + len(self.exits) + (int(dose_number) - 1) * len(self.looks) + self.looks[prefix]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitNumbers:
+    """The numbers of the visits of all versions of a protocol.
+
+    A visit keeps its number in later versions: it is known again by its items. A visit that is new gets the next one.
+    """
+
+    by_version: Mapping[str, Numbers]
+    first_of_others: int
+
+    @classmethod
+    def of(cls, protocols: Sequence[Protocol]) -> VisitNumbers:
+        """Number the visits of the versions of a protocol, each by nominal day."""
+        by_version: dict[str, Numbers] = {}
+        known: dict[str, int] = {}
+        looks: dict[str, int] = {}
+        exits: dict[str, int] = {}
+        for protocol in protocols:
+            numbered = _numbered(protocol, known)
+            known |= numbered
+            for origin, places in (("each-infusion", looks), ("exit", exits)):
+                for activity in protocol.schedule.activities:
+                    if activity.origin == origin:
+                        places.setdefault(activity.prefix, len(places))
+            by_version[protocol.version] = Numbers(numbered, looks, exits)
+        return cls(by_version, ROOM * (max(known.values(), default=0) // ROOM + 1))
+
+    def of_item(self, item: PlannedItem) -> int:
+        """The number of the visit that an item of the plan belongs to."""
+        return self.by_version[item.version].of_item(item.code, self.first_of_others)
 
     def visits(self, items: Iterable[PlannedItem]) -> tuple[Visit, ...]:
         """The visits that the items of a plan come to, by nominal date and number."""
         together: dict[int, list[PlannedItem]] = {}
         for item in items:
-            together.setdefault(self.of_item(item.code), []).append(item)
+            together.setdefault(self.of_item(item), []).append(item)
         visits = (
             Visit(Decimal(number), min(item.nominal_on for item in shared), tuple(item.code for item in shared))
             for number, shared in together.items()
@@ -79,7 +92,11 @@ class VisitNumbers:
 
         A planned visit counts from its nominal date on. A hundredth a visit, and finer where a hundred would not do.
         """
-        planned = [(item.nominal_on, number) for item in items if (number := self.by_code.get(item.code))]
+        planned = [
+            (item.nominal_on, number)
+            for item in items
+            if (number := self.by_version[item.version].by_code.get(item.code)) is not None
+        ]
         within: dict[int, list[date]] = {}
         for day in sorted(set(days)):
             before = max((number for on, number in planned if on <= day), default=0)
@@ -89,3 +106,23 @@ class VisitNumbers:
             for before, its_days in within.items()
             for count, day in enumerate(its_days, start=1)
         }
+
+
+def _numbered(protocol: Protocol, known: Mapping[str, int]) -> dict[str, int]:
+    """The number of each item that is counted from day 0, where earlier versions have numbered some."""
+    schedule = protocol.schedule
+    together: dict[int, list[str]] = {}
+    for activity in schedule.activities:
+        if activity.origin == "day-0":
+            for code, offset in zip(activity.codes, activity.offsets, strict=True):
+                together.setdefault(schedule.days_at(activity, offset).nominal, []).append(code)
+    numbers: dict[str, int] = {}
+    taken: set[int] = set()
+    last = max(known.values(), default=0)
+    for _, codes in sorted(together.items()):
+        number = min((known[code] for code in codes if code in known and known[code] not in taken), default=None)
+        if number is None:
+            number = last = last + 1
+        taken.add(number)
+        numbers |= dict.fromkeys(codes, number)
+    return numbers

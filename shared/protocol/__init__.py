@@ -2,7 +2,7 @@
 
 from shared.protocol.criteria import Criterion, Fact
 from shared.protocol.deviations import DeviationGrade, Deviations
-from shared.protocol.document import DocumentFault, ProtocolDocumentError, load_protocol, parse_protocol
+from shared.protocol.document import DocumentFault, ProtocolDocumentError, load_protocol, parse_protocol, protocol_text
 from shared.protocol.language import (
     AnalyteCode,
     ArmCode,
@@ -17,6 +17,7 @@ from shared.protocol.language import (
 from shared.protocol.model import Arm, Csa, Dose, Protocol, Safety, SecondDose
 from shared.protocol.response import Iwg2006, Iwg2018, Response
 from shared.protocol.schedule import Activity, Anchor, Schedule, Window
+from shared.protocol.versions import Protocols
 
 __all__ = [
     "Activity",
@@ -39,6 +40,7 @@ __all__ = [
     "PositiveMeasurement",
     "Protocol",
     "ProtocolDocumentError",
+    "Protocols",
     "Response",
     "Safety",
     "Schedule",
@@ -48,5 +50,6 @@ __all__ = [
     "Window",
     "load_protocol",
     "parse_protocol",
+    "protocol_text",
     "site_of",
 ]

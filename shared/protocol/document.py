@@ -48,20 +48,27 @@ def load_protocol(path: Path | None = None) -> Protocol:
     Numbers are read as exact decimals. Raises ProtocolDocumentError when the document cannot be read, is not TOML,
     lacks a key, has one too many, or breaks a rule.
     """
+    return parse_protocol(protocol_text(path), name=(path or DEFAULT_DOCUMENT).name)
+
+
+def protocol_text(path: Path | None = None) -> str:
+    """The text of a protocol document; without a path, that of the trial itself. Raises ProtocolDocumentError."""
     document = path or DEFAULT_DOCUMENT
     try:
-        text = document.read_text(encoding="utf-8")
+        return document.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ProtocolDocumentError(f"{document}: cannot be read: {error}") from error
-    return parse_protocol(text, name=document.name)
 
 
 def parse_protocol(text: str, *, name: str = "protocol") -> Protocol:
     """The protocol that a TOML text holds; `name` stands in the messages of ProtocolDocumentError."""
     try:
-        return Protocol.model_validate(tomllib.loads(text, parse_float=Decimal))
-    except tomllib.TOMLDecodeError as error:
+        values = tomllib.loads(text, parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        # No TOML; a number that no decimal holds; more nesting than anybody writes.
         raise ProtocolDocumentError(f"{name}: is not TOML: {error}") from error
+    try:
+        return Protocol.model_validate(values)
     except ValidationError as error:
         faults = _faults(text, error)
         told = "\n".join(f"{name}:{fault.line}: {fault.key}: {fault.rule}" for fault in faults)

@@ -22,11 +22,15 @@ Origin = Literal["day-0", "each-infusion", "exit"]
 ItemPrefix = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9]{0,7}$")]
 
 
+Count = Annotated[int, Field(ge=0, le=10_000)]
+"""A number of hours, days, weeks or months: more is a slip of the pen, and no calendar holds it."""
+
+
 class Window(Part):
     """How far from its nominal day (or hour, for activities counted in hours) an item may be done."""
 
-    before: int = Field(ge=0)
-    after: int = Field(ge=0)
+    before: Count
+    after: Count
 
 
 class ItemDays(NamedTuple):
@@ -49,9 +53,9 @@ class Activity(Part):
     arms: tuple[ArmCode, ...] = Field(min_length=1)
     origin: Origin = "day-0"
     unit: Literal["hours", "days", "weeks", "months"]
-    at: tuple[Annotated[int, Field(ge=0)], ...] = ()
-    first: int | None = None
-    last: int | None = None
+    at: tuple[Count, ...] = ()
+    first: Count | None = None
+    last: Count | None = None
     numbered_from: int | None = None
     window: Window
     condition: Code | None = None

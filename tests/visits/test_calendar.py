@@ -12,11 +12,11 @@ from services.visits.calendar import Calendar
 from services.visits.followed import Deed, Kind, Specimen, Standing
 from services.visits.item_state import ItemState, Miss
 from services.visits.schedule import DateWindow
-from shared.protocol import load_protocol
+from shared.protocol import Protocols, load_protocol
 from tests.scenario import DAY_0
 from tests.visits.examples import S
 
-PROTOCOL = load_protocol()
+PROTOCOLS = Protocols.beginning(load_protocol())
 DAY_0_ON = date(2026, 1, 1)
 
 
@@ -56,7 +56,7 @@ class Known:
         return self
 
     def calendar(self) -> Calendar:
-        calendar = Calendar.of(PROTOCOL, self._standing, self._deeds, self._specimens, self._misses)
+        calendar = Calendar.of(PROTOCOLS, self._standing, self._deeds, self._specimens, self._misses)
         assert calendar is not None
         return calendar
 
@@ -209,6 +209,8 @@ def test_the_answer_writes_windows_as_from_and_to() -> None:
         "visitnum": "1",
         "missed_at": None,
         "missed_position": None,
+        "cancelled_because": None,
+        "protocol_version": "1.0",
     }
 
 

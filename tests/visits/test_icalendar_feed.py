@@ -16,7 +16,7 @@ from services.visits.events import SecondDoseIneligible, StatusReason
 from services.visits.followed import Followed, evolve
 from services.visits.icalendar_feed import Entry, entries, feed
 from shared.events import Event
-from shared.protocol import load_protocol
+from shared.protocol import Protocols, load_protocol
 from tests.scenario import DAY_0, At, Scenario
 from tests.scenario import given as history
 from tests.visits.examples import (
@@ -34,7 +34,7 @@ from tests.visits.examples import (
 )
 from tests.visits.test_missed import INFUSED, missed
 
-PROTOCOL = load_protocol()
+PROTOCOLS = Protocols.beginning(load_protocol())
 INELIGIBLE = SecondDoseIneligible(subject=S, site="01", because=(StatusReason(code="progression", position=3),))
 
 
@@ -47,7 +47,7 @@ def entries_of(scenario: Scenario, days: int) -> list[Entry]:
     for recorded in scenario.history:
         followed = evolve(followed, recorded)
     known = followed.deeds, followed.specimens.values(), followed.misses
-    calendar = Calendar.of(PROTOCOL, followed.standing, *known)
+    calendar = Calendar.of(PROTOCOLS, followed.standing, *known)
     assert calendar is not None
     return list(entries(calendar, scenario.history[-1].recorded_at, on(days)))
 

@@ -23,7 +23,7 @@ from shared.events import Event, decode
 from shared.eventstore.memory import MemoryLog
 from shared.eventstore.model import Query, QueryItem
 from shared.identity import policy_actor
-from shared.protocol import load_protocol
+from shared.protocol import Protocols, load_protocol
 from tests.randomization.examples import randomized, screened
 from tests.scenario import DAY_0, At, Scenario, given
 from tests.visits.examples import (
@@ -41,8 +41,8 @@ from tests.visits.examples import (
     scored,
 )
 
-PROTOCOL = load_protocol()
-MISSED_ITEMS = missed_items(PROTOCOL)
+PROTOCOLS = Protocols.beginning(load_protocol())
+MISSED_ITEMS = missed_items(PROTOCOLS)
 DAY_0_ON = date(2026, 1, 1)
 
 
@@ -88,7 +88,7 @@ def item(scenario: Scenario, code: str, days: int) -> ItemState:
     for recorded in scenario.history:
         followed = evolve(followed, recorded)
     known = followed.deeds, followed.specimens.values(), followed.misses
-    calendar = Calendar.of(PROTOCOL, followed.standing, *known)
+    calendar = Calendar.of(PROTOCOLS, followed.standing, *known)
     assert calendar is not None
     return next(state for state in calendar.states(on(days)) if state.item.code == code)
 
@@ -213,7 +213,7 @@ def test_a_week_is_missed_from_the_midnight_after_its_window_in_any_zone(zone: s
 
     def missed_at(instant: datetime) -> set[str]:
         command = RecordMissedItems(subject=S, occurred_at=instant)
-        return {each.code for each in history.when(missed_items(protocol), command).events}  # type: ignore[attr-defined]
+        return {each.code for each in history.when(missed_items(Protocols.beginning(protocol)), command).events}  # type: ignore[attr-defined]
 
     assert f"W{week}" not in missed_at(midnight - timedelta(seconds=1))
     assert f"W{week}" in missed_at(midnight)

@@ -25,6 +25,7 @@ from services.labs.answers import (
 )
 from services.labs.commands import LabReport, Release, ReleaseAll
 from services.labs.json_report import Malformed, Reports, read_report
+from services.labs.metrics import QUARANTINE_AGE
 from services.labs.projections import PROJECTION
 from services.labs.questions import CURSOR, quarantined_messages, results_of
 from services.labs.receive import receive, require_application
@@ -225,6 +226,7 @@ SERVICE = Service(
     routers=(router,),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
+    clock_jobs=(QUARANTINE_AGE,),
 )
 
 app = create_service(SERVICE)

@@ -59,6 +59,20 @@ def up(
 
 
 @app.command()
+def mllp(host: Host = "127.0.0.1", port: Port = 2575, home: Home = None) -> None:
+    """Receive HL7 v2 over MLLP, as the lab system whose token MARROW_MLLP_TOKEN_FILE holds, until interrupted."""
+    from services.labs.mllp import serve
+    from services.labs.mllp_identity import NoIdentityError
+
+    settings = _settings(home)
+    configure_logging(settings.log_level)
+    try:
+        asyncio.run(serve(settings, host, port, started=lambda at: typer.echo(f"MLLP on {host}:{at}")))
+    except NoIdentityError as refused:
+        raise typer.BadParameter(str(refused)) from refused
+
+
+@app.command()
 def demo(
     port: Port = 8000,
     subjects: Annotated[int, typer.Option(min=4, max=300, help="How many take part.")] = 30,

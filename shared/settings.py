@@ -49,6 +49,18 @@ class Settings(BaseSettings):
         "MARROW", description="HL7 assigning authority of the trial's subject ids (PID-3.4)."
     )
     subject_system: str = Field("urn:marrow:subject", description="FHIR identifier system of the trial's subject ids.")
+    mllp_token_file: Path | None = Field(
+        None, description="Token of the lab system that the MLLP listener receives from; read anew for each message."
+    )
+    mllp_certificate_file: Path | None = Field(None, description="Certificate (PEM) of the MLLP listener, for TLS.")
+    mllp_private_key_file: Path | None = Field(None, description="Private key (PEM) of that certificate.")
+    mllp_client_ca_file: Path | None = Field(
+        None, description="Certificates (PEM) that vouch for the lab system's own; TLS then asks for one."
+    )
+    mllp_idle_s: float = Field(
+        300.0, gt=0, description="How long the MLLP listener waits for the next whole message, or to be read."
+    )
+    mllp_connections_max: int = Field(64, ge=1, description="Connections the MLLP listener holds at a time.")
     cors_origins: list[str] = Field([], description="Origins whose browsers may call the services (JSON list).")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 

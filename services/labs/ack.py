@@ -78,14 +78,22 @@ def _asks(condition: str, outcome: Outcome) -> bool:
     return condition == "AL" or condition == ("SU" if outcome is Outcome.ACCEPTED else "ER")
 
 
-def acknowledge(msh: Segment | None, *, at: datetime, control_id: str, errors: Sequence[Hl7Error] = ()) -> str:
+def acknowledge(
+    msh: Segment | None,
+    *,
+    at: datetime,
+    control_id: str,
+    errors: Sequence[Hl7Error] = (),
+    outcome: Outcome | None = None,
+) -> str:
     """The ACK of one message, its segments each ended by CR. Without an MSH it names no sender and no message.
 
     `at` is the time of the answer, `control_id` its own MSH-10. Each error becomes an ERR segment (v2.5 on) or a
-    repetition of ERR-1 (before). What has no readable header is rejected.
+    repetition of ERR-1 (before). What has no readable header is rejected; else the `outcome`
+    is that of the errors unless one is given.
     """
     sent = msh.delimiters if msh else _DEFAULT_DELIMITERS
-    code = acknowledgment_code(msh, outcome_of(errors) if msh else Outcome.REJECTED)
+    code = acknowledgment_code(msh, (outcome or outcome_of(errors)) if msh else Outcome.REJECTED)
     version = (msh[12].text if msh else "") or _DEFAULT_VERSION
     header = _mirrored(msh, "MSH", sent, at)
     header += ["", _acknowledgment_type(msh, sent), sent.escape_text(control_id)]

@@ -11,6 +11,7 @@ from services.labs.events import Ground, LabReportRecorded, ResultStatus, Sender
 from services.labs.grading import Flag
 from services.labs.numerics import Comparator
 from services.labs.projections import QuarantinedMessage, Result
+from shared.decision import Outcome
 from shared.events import Recorded
 from shared.problems import Problem, ProblemDocument
 from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId
@@ -84,6 +85,26 @@ class ReleasedMessage(BaseModel):
     id: int
     position: int
     reports: list[RecordedReport]
+
+    @classmethod
+    def of(cls, quarantine: int, outcome: Outcome) -> Self:
+        """The answer that a release makes."""
+        reports = [RecordedReport.of(each) for each in outcome.events if isinstance(each.event, LabReportRecorded)]
+        return cls(id=quarantine, position=outcome.position, reports=reports)
+
+
+class UnreleasedMessage(BaseModel):
+    """A quarantined message that the mapping does not settle, and why not; it stays quarantined."""
+
+    id: int
+    problem: ProblemDocument
+
+
+class ReleaseOutcomes(BaseModel):
+    """What became of each quarantined message, by arrival; `next` is the cursor where there are more."""
+
+    messages: list[ReleasedMessage | UnreleasedMessage]
+    next: int | None
 
 
 class SentValue(BaseModel):

@@ -17,18 +17,20 @@ from services.labs.answers import (
     RecordedReport,
     RefusedReport,
     ReleasedMessage,
+    ReleaseOutcomes,
     ReportOutcomes,
     ResultItem,
     ResultList,
+    UnreleasedMessage,
 )
 from services.labs.api_fhir import router as fhir_router
-from services.labs.commands import LabReport, Release
-from services.labs.events import LabReportRecorded
+from services.labs.commands import LabReport, Release, ReleaseAll
 from services.labs.json_report import Malformed, Reports, read_report
+from services.labs.metrics import QUARANTINE_AGE
 from services.labs.projections import PROJECTION
 from services.labs.questions import CURSOR, quarantined_messages, results_of
 from services.labs.receive import receive, require_application
-from services.labs.release import release
+from services.labs.release import release, release_all
 from shared.call import LOG_POSITION, Call, Reader, SiteStaff, may_write
 from shared.clock import Instant
 from shared.decision import CLOCK_SKEW_MAX
@@ -40,6 +42,7 @@ from shared.problems import (
     UNSUPPORTED_MEDIA,
     WRITE_CONFLICT,
     Problem,
+    ProblemDocument,
     problem_responses,
 )
 from shared.protocol.language import AnalyteCode, SiteId, SubjectId
@@ -201,9 +204,20 @@ async def release_message(
     quarantine: Annotated[int, InPath(alias="id", ge=1, le=2**63 - 1)], body: Release, call: SiteStaff
 ) -> ReleasedMessage:
     """Read a quarantined message again, as the subject's and with the mapping that are given, and record it."""
-    outcome = await release(call, quarantine, body)
-    reports = [RecordedReport.of(each) for each in outcome.events if isinstance(each.event, LabReportRecorded)]
-    return ReleasedMessage(id=quarantine, position=outcome.position, reports=reports)
+    return ReleasedMessage.of(quarantine, await release(call, quarantine, body))
+
+
+@router.post("/quarantine/release", name="releaseMessages")
+async def release_messages(body: ReleaseAll, call: SiteStaff) -> ReleaseOutcomes:
+    """Read quarantined messages again with a mapping, and record those that it settles; the others stay quarantined."""
+    outcomes, cursor = await release_all(call, body)
+    messages: list[ReleasedMessage | UnreleasedMessage] = [
+        UnreleasedMessage(id=number, problem=ProblemDocument.model_validate(outcome.document()))
+        if isinstance(outcome, Problem)
+        else ReleasedMessage.of(number, outcome)
+        for number, outcome in outcomes
+    ]
+    return ReleaseOutcomes(messages=messages, next=cursor)
 
 
 SERVICE = Service(
@@ -213,6 +227,7 @@ SERVICE = Service(
     routers=(router, fhir_router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
+    clock_jobs=(QUARANTINE_AGE,),
 )
 
 app = create_service(SERVICE)

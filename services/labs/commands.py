@@ -106,6 +106,15 @@ class Release(Command):
     mapping: Mapping = Mapping()
 
 
+class ReleaseAll(Command):
+    """Why the quarantined messages that a mapping settles are read again, and of which site."""
+
+    reason: Text
+    mapping: Mapping
+    site: Annotated[SiteId | None, Field(description="Default: all sites of the caller.")] = None
+    after: Annotated[int, Field(ge=0, le=2**63 - 1, description="Cursor: the `next` of the answer before.")] = 0
+
+
 class ReleaseMessage(RecordLabReport):
     """Record what was quarantined at the position `quarantine`, as read with the mapping."""
 

@@ -56,7 +56,7 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     except TooLargeError as error:
         raise TOO_LARGE(error.text) from error
     except Hl7Error as error:
-        return acknowledge(None, at=call.runtime.clock(), control_id=_control_id(), errors=[error])
+        return acknowledge(None, at=call.runtime.clock(), control_id=new_control_id(), errors=[error])
     for arrival in arrivals:
         if arrival.command is not None:
             require_application(call, arrival.command.sender.application)
@@ -67,7 +67,7 @@ async def receive(call: Call, body: bytes, charset: str | None) -> str:
     for miscount in transmission.miscounts:
         _log.warning("transmission miscounted", trailer=miscount.trailer, sent=miscount.sent, arrived=miscount.arrived)
     if transmission.is_batch:
-        return acknowledge_batch(transmission, answers, at=call.runtime.clock(), control_id=_control_id())
+        return acknowledge_batch(transmission, answers, at=call.runtime.clock(), control_id=new_control_id())
     return answers[0]
 
 
@@ -95,7 +95,8 @@ def setting_of(call: Call, site: str) -> Setting:
     )
 
 
-def _control_id() -> str:
+def new_control_id() -> str:
+    """MSH-10 of an answer that is not made from what stands recorded."""
     return uuid4().hex[:20]  # as long as MSH-10 may be before v2.7
 
 
@@ -126,7 +127,7 @@ async def _record(call: Call, arrival: Arrival, part: int | None = None) -> str:
     """Record one message, then acknowledge it."""
     if arrival.command is None:
         errors = [arrival.error] if arrival.error else []
-        return acknowledge(arrival.msh, at=call.runtime.clock(), control_id=_control_id(), errors=errors)
+        return acknowledge(arrival.msh, at=call.runtime.clock(), control_id=new_control_id(), errors=errors)
     sealed = await seal_message(call.runtime, arrival.command, arrival.text)
     command = arrival.command.model_copy(update={"sealed": sealed})
     try:

@@ -11,6 +11,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.app import SERVICES
+from services.labs.metrics import QUARANTINE_AGE
 from shared.eventstore.model import EventLog
 from shared.projection import Projection, read_progress, rebuild
 from shared.runtime import open_runtime
@@ -42,6 +43,10 @@ async def caught_up(engine: AsyncEngine, projection: Projection, head: int) -> N
             await asyncio.sleep(0.02)
 
 
+ONLY_OBSERVE = (QUARANTINE_AGE,)
+"""Clock jobs that set a metric and record nothing."""
+
+
 async def settled(log: EventLog) -> int:
     """The head of the log, once the policies have recorded what follows from it."""
     before = -1
@@ -58,7 +63,7 @@ async def test_a_rebuilt_read_model_equals_the_live_one(trial: Trial, speaking_a
     async with open_runtime(trial.settings) as runtime:
         await caught_up(runtime.engine, projection, await runtime.log.head())
         for job in SERVICES[name].clock_jobs:
-            assert await job.run(runtime, None) > 0
+            assert await job.run(runtime, None) > 0 or job in ONLY_OBSERVE
         await caught_up(runtime.engine, projection, await settled(runtime.log))
         live = await rows_of(runtime.engine, projection)
         assert [table for table, rows in live.items() if not rows] == []

@@ -269,7 +269,8 @@ async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
     async with call.read(PROJECTION) as session:
         subjects = await subjects_at(session, call.actor.sites)
         errors = await errors_at(session, call.actor.sites)
-    flow = consort_flow(subjects, call.runtime.protocol.arm_codes, errors)
+    protocol = call.runtime.protocol
+    flow = consort_flow(subjects, protocol.arm_codes, errors, protocol.untreated_arms)
     call.response.headers["Vary"] = "Accept"
     if media != flow_chart.MEDIA_TYPE:
         return flow

@@ -34,6 +34,7 @@ from shared.migrations import Component
 from shared.policy import Policy, run_policy
 from shared.problems import MEDIA_TYPE, ProblemDocument
 from shared.projection import Projection, Projector
+from shared.protocol import Protocol
 from shared.runtime import Runtime, open_runtime
 from shared.settings import settings_from_environment
 from shared.stopping import StopAnswer
@@ -59,7 +60,11 @@ EVERY_ROUTE = problems.problem_responses(
 
 @dataclass(frozen=True)
 class Service:
-    """What a service is made of."""
+    """What a service is made of.
+
+    `require_protocol` raises ProtocolDocumentError for a protocol that the service cannot work under; it does not start
+    then.
+    """
 
     name: str
     summary: str
@@ -69,6 +74,7 @@ class Service:
     migrations: Path
     policies: tuple[Policy, ...] = ()
     clock_jobs: tuple[ClockJob, ...] = ()
+    require_protocol: Callable[[Protocol], object] | None = None
 
     @property
     def component(self) -> Component:
@@ -182,6 +188,8 @@ def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextMa
                 configure_logging(settings.log_level)
                 runtime = await stack.enter_async_context(open_runtime(settings, [service.component]))
                 application.state.runtime = runtime
+            if service.require_protocol is not None:
+                service.require_protocol(runtime.protocol)
             projector = Projector(service.projection, runtime.log, runtime.engine, runtime.clock)
             application.state.projector = projector
             background = [asyncio.create_task(projector.run(), name=f"projector {service.name}")]

@@ -24,6 +24,7 @@ from services.labs.answers import (
 from services.labs.api_fhir import router as fhir_router
 from services.labs.commands import LabReport, Release
 from services.labs.events import LabReportRecorded
+from services.labs.grading import criteria_of
 from services.labs.json_report import Malformed, Reports, read_report
 from services.labs.projections import PROJECTION
 from services.labs.questions import CURSOR, quarantined_messages, results_of
@@ -100,7 +101,7 @@ async def _record(call: Call, report: LabReport | Malformed, part: int | None, l
         raise report.problem()
     call.require_subject(report.subject)
     require_application(call, report.sender.application)
-    command = read_report(report, latest)
+    command = read_report(report, latest, criteria_of(call.runtime.protocol))
     try:
         recorded = (await call.handle(domain.REPORT, command, part=part)).events
     except domain.RecordedBefore as before:
@@ -213,6 +214,7 @@ SERVICE = Service(
     routers=(router, fhir_router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
+    require_protocol=criteria_of,
 )
 
 app = create_service(SERVICE)

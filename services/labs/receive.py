@@ -18,6 +18,7 @@ from services.labs.charset import decode
 from services.labs.commands import RecordLabReport
 from services.labs.er7 import Segment, header
 from services.labs.events import LabMessageQuarantined, LabMessageRefused
+from services.labs.grading import criteria_of
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
 from services.labs.hl7v2 import Setting, error_of, read_message
 from services.labs.sealed_message import seal_message
@@ -92,6 +93,7 @@ def setting_of(call: Call, site: str) -> Setting:
         zone=call.runtime.protocol.zone(site),
         authority=call.runtime.settings.subject_authority,
         latest=call.runtime.clock() + CLOCK_SKEW_MAX,
+        criteria=criteria_of(call.runtime.protocol),
     )
 
 

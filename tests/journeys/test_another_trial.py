@@ -10,9 +10,12 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 
+from services.app import create_application
 from services.audit import verifier
 from services.randomization.verifier import verify_allocation
 from shared.identity import Role
+from shared.protocol import ProtocolDocumentError
+from shared.settings import Settings
 from tests.conftest import Server
 from tests.journeys.subjects import (
     ELIGIBLE,
@@ -137,6 +140,10 @@ async def what_is_observed_is_asked_for_by_its_own_schedule(staff: httpx.AsyncCl
         report = count(subject, TREATED - day, HGB=haemoglobin, PLT="150", NEUT="1.2")
         [recorded] = (await post(staff, "/labs/results", report))["reports"]
         at = recorded["position"]
+    [first, *_] = await trail(staff, subject, "lab-report-recorded")
+    assert first["data"]["tables"]["ctcae"] == "6.0"
+    neutrophils = [each["grade"] for each in first["data"]["results"] if each["code"] == "NEUT"]
+    assert neutrophils == [1], "1.2 is grade 2 by version 5.0"
     done = states_of(await get(staff, f"{path}/schedule", at))
     assert {done[code][0] for code in ("V2", "V4", "V8", "S48H-1")} == {"done"}
     assert done["Q2"][0] == "done-out-of-window"
@@ -202,3 +209,16 @@ async def what_was_recorded_and_drawn_can_be_proved(speaking_as: As, tmp_path: P
     assert verifier.main([str(file), "--key", key]) == 0
     flow = await get(regulator, "/randomization/flow")
     assert verify_allocation(export.content.splitlines()).matching == flow["randomized"]
+
+
+async def test_services_do_not_start_under_a_protocol_whose_results_they_could_not_grade(
+    server: Server, tmp_path: Path
+) -> None:
+    document = tmp_path / "protocol.toml"
+    text = PROTOCOL.read_text(encoding="utf-8")
+    document.write_text(text.replace('ctcae_version = "6.0"', 'ctcae_version = "4.03"'), encoding="utf-8")
+    url = server.create_database("trial_ungraded")
+    application = create_application(Settings(home=tmp_path, database_url=url, protocol_file=document))
+    with pytest.raises(ProtocolDocumentError, match=r"there is no table of CTCAE 4\.03"):
+        async with application.router.lifespan_context(application):
+            pass

@@ -34,6 +34,7 @@ from shared.migrations import Component
 from shared.policy import Policy, run_policy
 from shared.problems import MEDIA_TYPE, ProblemDocument
 from shared.projection import Projection, Projector
+from shared.protocol import Protocol
 from shared.protocol.versions import VERSION_UNREADABLE
 from shared.runtime import Runtime, open_runtime
 from shared.settings import settings_from_environment
@@ -61,7 +62,11 @@ EVERY_ROUTE = problems.problem_responses(
 
 @dataclass(frozen=True)
 class Service:
-    """What a service is made of."""
+    """What a service is made of.
+
+    `require_protocol` raises ProtocolDocumentError for a protocol that the service cannot work under; it does not start
+    then.
+    """
 
     name: str
     summary: str
@@ -71,6 +76,7 @@ class Service:
     migrations: Path
     policies: tuple[Policy, ...] = ()
     clock_jobs: tuple[ClockJob, ...] = ()
+    require_protocol: Callable[[Protocol], object] | None = None
 
     @property
     def component(self) -> Component:
@@ -184,6 +190,9 @@ def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextMa
                 configure_logging(settings.log_level)
                 runtime = await stack.enter_async_context(open_runtime(settings, [service.component]))
                 application.state.runtime = runtime
+            if service.require_protocol is not None:
+                for protocol in runtime.protocols.readable:
+                    service.require_protocol(protocol)
             projector = Projector(service.projection, runtime.log, runtime.engine, runtime.clock)
             application.state.projector = projector
             background = [asyncio.create_task(projector.run(), name=f"projector {service.name}")]

@@ -16,7 +16,7 @@ ANOTHER = Path(__file__).parent / "shared" / "protocol" / "three-arms-2.1.toml"
 def test_a_good_document_is_named() -> None:
     result = CliRunner().invoke(app, ["protocol", "check", str(ANOTHER)])
 
-    assert (result.exit_code, result.stdout) == (0, "OTHER-1 2.1: 3 arms, 2 activities\n")
+    assert (result.exit_code, result.stdout) == (0, "OTHER-1 2.1: 3 arms, 6 activities\n")
 
 
 def test_a_bad_document_is_told_line_by_line(tmp_path: Path) -> None:

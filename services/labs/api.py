@@ -25,11 +25,12 @@ from services.labs.answers import (
 )
 from services.labs.api_fhir import router as fhir_router
 from services.labs.commands import LabReport, Release, ReleaseAll
+from services.labs.grading import criteria_of
 from services.labs.json_report import Malformed, Reports, read_report
 from services.labs.metrics import QUARANTINE_AGE
 from services.labs.projections import PROJECTION
 from services.labs.questions import CURSOR, quarantined_messages, results_of
-from services.labs.receive import receive, require_application
+from services.labs.receive import criteria_at, receive, require_application
 from services.labs.release import release, release_all
 from shared.call import LOG_POSITION, Call, Reader, SiteStaff, may_write
 from shared.clock import Instant
@@ -45,7 +46,7 @@ from shared.problems import (
     ProblemDocument,
     problem_responses,
 )
-from shared.protocol.language import AnalyteCode, SiteId, SubjectId
+from shared.protocol.language import AnalyteCode, SiteId, SubjectId, site_of
 from shared.service import Service, create_service, service_router
 
 router = service_router("labs")
@@ -103,7 +104,7 @@ async def _record(call: Call, report: LabReport | Malformed, part: int | None, l
         raise report.problem()
     call.require_subject(report.subject)
     require_application(call, report.sender.application)
-    command = read_report(report, latest)
+    command = read_report(report, latest, criteria_at(call, site_of(report.subject)))
     try:
         recorded = (await call.handle(domain.REPORT, command, part=part)).events
     except domain.RecordedBefore as before:
@@ -228,6 +229,7 @@ SERVICE = Service(
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
     clock_jobs=(QUARANTINE_AGE,),
+    require_protocol=criteria_of,
 )
 
 app = create_service(SERVICE)

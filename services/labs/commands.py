@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from services.labs.events import Ground, Label, ResultStatus, Sealed, Sender, Source
+from services.labs.events import Ground, Label, ResultStatus, Sealed, Sender, Source, Tables
 from services.labs.normalization import ReadResult
 from services.labs.numerics import Comparator
 from shared.clock import Instant
@@ -63,9 +63,10 @@ class LabReport(Command):
 class RecordLabReport(Command):
     """Record a report whose results have been read, and quarantine what could not be.
 
-    `subject` is None where the message names none; `grounds` are why something is quarantined, `quarantined` the
-    numbers of the results that are, None for all of the message. `subject_expression` is where a resource of FHIR would
-    name the subject; `if_none_exist` are the numbers of its results that are recorded only where none stands.
+    `subject` is None where the message names none; `tables` are what it was read by; `grounds` are why something is
+    quarantined, `quarantined` the numbers of the results that are, None for all of the message. `subject_expression` is
+    where a resource of FHIR would name the subject; `if_none_exist` are the numbers of its results that are recorded
+    only where none stands.
     """
 
     subject: SubjectId | None
@@ -75,6 +76,7 @@ class RecordLabReport(Command):
     source: Source
     sender: Sender
     message_id: str
+    tables: Tables
     reported_at: Instant | None
     results: tuple[ReadResult, ...] = ()
     unread: int = 0

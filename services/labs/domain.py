@@ -30,7 +30,7 @@ from services.labs.events import (
     order_tag,
 )
 from services.labs.hl7_errors import ErrorCode
-from services.labs.normalization import FAULT_KINDS, TABLES, ReadResult
+from services.labs.normalization import FAULT_KINDS, ReadResult
 from services.randomization.events import SubjectScreened
 from shared.decision import Decider
 from shared.events import Event, Recorded
@@ -251,7 +251,7 @@ def _quarantine(
         message_id=command.message_id,
         grounds=grounds,
         quarantined=quarantined,
-        tables=TABLES,
+        tables=command.tables,
         sealed=sealed,
     )
 
@@ -272,7 +272,7 @@ def _report(
         results=tuple(
             next_version(result, command.reported_at, ledger.results.get(result.key)) for result in command.results
         ),
-        tables=TABLES,
+        tables=command.tables,
         unread=command.unread,
         sealed=command.sealed,
         released_from=released_from,

@@ -21,7 +21,15 @@ from services.labs.fhir_structure import check_resource
 from services.labs.fhir_subject import personal_words, subject_of
 from services.labs.hl7_errors import ErrorCode
 from services.labs.hl7v2 import Setting
-from services.labs.normalization import NO_ALIASES, Aliases, Fault, is_other_test, read_results, reason_of
+from services.labs.normalization import (
+    NO_ALIASES,
+    Aliases,
+    Fault,
+    is_other_test,
+    read_results,
+    reason_of,
+    tables_read_by,
+)
 from services.labs.recognition import content_digest, message_key
 
 RESOURCES = ("Observation", "DiagnosticReport", "Bundle")
@@ -92,7 +100,7 @@ def read_report(
     if quarantined is not None:
         every = [each for each in every if each.sent.number in quarantined]
     placed = {each.sent.number: each for each in every if not is_other_test(each.sent.codings, aliases)}
-    results, faults = read_results((each.sent for each in placed.values()), setting.latest, aliases)
+    results, faults = read_results((each.sent for each in placed.values()), setting.latest, setting.criteria, aliases)
     grounds = tuple(_ground(fault, placed[fault.number]) for fault in faults)
     numbers: tuple[int, ...] | None = tuple(fault.number for fault in faults)
     reported_at, reported_place = _reported_at(contents, setting)
@@ -111,6 +119,7 @@ def read_report(
         source="fhir",
         sender=sender,
         message_id=message_id,
+        tables=tables_read_by(setting.criteria),
         reported_at=reported_at,
         results=results,
         unread=_others(contents) + len(every) - len(placed) if quarantined is None else 0,

@@ -1,52 +1,48 @@
 """Decides the CTCAE grade and the flag (low, normal, high) of a laboratory value in its canonical unit.
 
-The criteria stand in ctcae.toml (CTCAE v5.0). Grades are tried from the highest down, each with the strict bound of the
-table: haemoglobin of 100 g/L is grade 1 and 99.9 is grade 2; platelets of 75 are grade 1 and 74.9 are grade 2.
+The criteria stand in ctcae.toml, a table for each version of the CTCAE. Grades are tried from the highest down, each
+with the strict bound of the table: by v5.0, haemoglobin of 100 g/L is grade 1 and 99.9 is grade 2.
 """
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from shared.protocol import Protocol, ProtocolDocumentError
 
 Flag = Literal["L", "N", "H"]
 
-_TABLE = tomllib.loads((Path(__file__).parent / "ctcae.toml").read_text(encoding="utf-8"))
 
-CTCAE_VERSION: str = _TABLE["version"]
-"""The version of the criteria, recorded with each report."""
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """The laboratory criteria of one version of the CTCAE: of each analyte, the bound of each grade, highest first.
 
-_LOW: dict[str, dict[int, Decimal | None]] = {
-    code: {
-        int(grade): None if bound == "LLN" else Decimal(bound)
-        for grade, bound in sorted(row["grades"].items(), reverse=True)
-    }
-    for code, row in _TABLE["low"].items()
-}
-"""Analyte → grade, highest first → the bound that the value is below; None is the lower limit of normal."""
-
-_HIGH: dict[str, dict[int, Decimal]] = {
-    code: {int(grade): Decimal(times) for grade, times in sorted(row["grades"].items(), reverse=True)}
-    for code, row in _TABLE["high"].items()
-}
-"""Analyte → grade, highest first → how many times the upper limit of normal the value is above."""
-
-
-def grade(code: str, value: Decimal, low: Decimal | None = None, high: Decimal | None = None) -> int | None:
-    """The CTCAE grade, 0 where no criterion is met; value and limits of normal in the canonical unit.
-
-    None where the analyte has no criteria, or where the limit of normal that decides is not known.
+    A value is `low` when it is below a bound, of which None is the lower limit of normal; it is `high` when it is above
+    so many times the upper limit of normal.
     """
-    if code in _LOW:
-        return _grade_low(_LOW[code], value, low)
-    if code in _HIGH and high is not None:
-        return next((number for number, times in _HIGH[code].items() if value > times * high), 0)
-    return None
+
+    version: str
+    low: Mapping[str, Mapping[int, Decimal | None]]
+    high: Mapping[str, Mapping[int, Decimal]]
+
+    def grade(self, code: str, value: Decimal, low: Decimal | None = None, high: Decimal | None = None) -> int | None:
+        """The grade, 0 where no criterion is met; value and limits of normal in the canonical unit.
+
+        None where the analyte has no criteria, or where the limit of normal that decides is not known.
+        """
+        if code in self.low:
+            return _grade_low(self.low[code], value, low)
+        if code in self.high and high is not None:
+            return next((number for number, times in self.high[code].items() if value > times * high), 0)
+        return None
 
 
-def _grade_low(bounds: dict[int, Decimal | None], value: Decimal, low: Decimal | None) -> int | None:
+def _grade_low(bounds: Mapping[int, Decimal | None], value: Decimal, low: Decimal | None) -> int | None:
     for number, bound in bounds.items():
         limit = low if bound is None else bound
         if limit is None:
@@ -54,6 +50,38 @@ def _grade_low(bounds: dict[int, Decimal | None], value: Decimal, low: Decimal |
         if value < limit:
             return number
     return 0
+
+
+def _criteria(version: str, table: Mapping[str, Any]) -> Criteria:
+    return Criteria(
+        version,
+        low={
+            code: {grade: None if bound == "LLN" else Decimal(bound) for grade, bound in _highest_first(row)}
+            for code, row in table["low"].items()
+        },
+        high={
+            code: {grade: Decimal(times) for grade, times in _highest_first(row)} for code, row in table["high"].items()
+        },
+    )
+
+
+def _highest_first(row: Mapping[str, Any]) -> list[tuple[int, str]]:
+    return sorted(((int(grade), bound) for grade, bound in row["grades"].items()), reverse=True)
+
+
+_TABLES = tomllib.loads((Path(__file__).parent / "ctcae.toml").read_text(encoding="utf-8"))
+
+CRITERIA: Mapping[str, Criteria] = {version: _criteria(version, table) for version, table in _TABLES.items()}
+"""The versions of the CTCAE that results can be graded by."""
+
+
+def criteria_of(protocol: Protocol) -> Criteria:
+    """The criteria that the protocol chooses. Raises ProtocolDocumentError where there is no table of that version."""
+    version = protocol.safety.ctcae_version
+    if version not in CRITERIA:
+        known = " and ".join(CRITERIA)
+        raise ProtocolDocumentError(f"safety.ctcae_version: there is no table of CTCAE {version}, only of {known}")
+    return CRITERIA[version]
 
 
 def flag(value: Decimal, low: Decimal | None, high: Decimal | None) -> Flag | None:

@@ -17,6 +17,7 @@ from services.labs.commands import RecordLabReport
 from services.labs.disclosure import coding_told, personal_words, unit_told
 from services.labs.er7 import header, parse
 from services.labs.events import LABEL_LENGTH_MAX, Ground, Label, Place, Sender
+from services.labs.grading import Criteria
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
 from services.labs.hl7_report import Header, Identifier, Observation, Order, Report
 from services.labs.normalization import (
@@ -28,6 +29,7 @@ from services.labs.normalization import (
     is_other_test,
     read_results,
     reason_of,
+    tables_read_by,
 )
 from services.labs.recognition import content_digest, message_key, order_key
 from shared.protocol.language import SubjectId, site_of
@@ -41,12 +43,16 @@ _SUBJECT: TypeAdapter[str] = TypeAdapter(SubjectId)
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """Where a message arrives: the site and its zone, the authority of the trial's subject ids, the latest instant."""
+    """Where a message arrives: the site and its zone, the authority of the trial's subject ids, the latest instant.
+
+    Values are graded by the criteria that the protocol chooses.
+    """
 
     site: str
     zone: tzinfo
     authority: str
     latest: datetime
+    criteria: Criteria
 
 
 def read_message(
@@ -77,7 +83,7 @@ def read_message(
         return _command(text, setting, head, sender, subject=whose, grounds=(ahead,), quarantined=None)
     every = _sent_results(report, sender, whose, personal_words(message), quarantined)
     sent = [each for each in every if not is_other_test(each.codings, aliases)]
-    results, faults = read_results(sent, setting.latest, aliases)
+    results, faults = read_results(sent, setting.latest, setting.criteria, aliases)
     by_number = {each.number: each for each in sent}
     return _command(
         text,
@@ -116,6 +122,7 @@ def _command(
         source="hl7v2",
         sender=sender,
         message_id=head.control_id,
+        tables=tables_read_by(setting.criteria),
         reported_at=reported_at,
         results=results,
         unread=unread,

@@ -11,17 +11,19 @@ from pydantic_core import CoreSchema, core_schema
 
 from services.labs.commands import REPORTS_MAX, LabReport, RecordLabReport, ReportedResult
 from services.labs.domain import UNREADABLE
-from services.labs.normalization import Fault, SentResult, read_results, reason_of
+from services.labs.grading import Criteria
+from services.labs.normalization import Fault, SentResult, read_results, reason_of, tables_read_by
 from services.labs.recognition import content_digest, message_key, order_key
 from shared.eventstore.record import format_instant
 from shared.problems import IN_FUTURE, INVALID, Problem
 from shared.protocol.language import site_of
 
 
-def read_report(body: LabReport, latest: datetime) -> RecordLabReport:
-    """The command to record the report. `latest` is the last instant that is not the future.
+def read_report(body: LabReport, latest: datetime, criteria: Criteria) -> RecordLabReport:
+    """The command to record the report, its values graded by the criteria.
 
-    Raises a Problem: IN_FUTURE, or that of the first result that cannot be read, naming all that cannot.
+    `latest` is the last instant that is not the future. Raises a Problem: IN_FUTURE, or that of the first result that
+    cannot be read, naming all that cannot.
     """
     for at in (body.collected_at, body.reported_at):
         if at > latest:
@@ -31,7 +33,7 @@ def read_report(body: LabReport, latest: datetime) -> RecordLabReport:
     number = body.order or format_instant(body.collected_at)
     order = order_key(body.subject, sender.application, sender.facility, number)
     sent = [_sent(index, result, body.collected_at, order) for index, result in enumerate(body.results)]
-    results, faults = read_results(sent, latest)
+    results, faults = read_results(sent, latest, criteria)
     if faults:
         raise _unreadable(body, faults)
     return RecordLabReport(
@@ -44,6 +46,7 @@ def read_report(body: LabReport, latest: datetime) -> RecordLabReport:
         source="json",
         sender=sender,
         message_id=body.message_id,
+        tables=tables_read_by(criteria),
         reported_at=body.reported_at,
         results=results,
     )

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from services.labs import units
 from services.labs.events import AsSent, ResultStatus, Tables
-from services.labs.grading import CTCAE_VERSION, Flag, flag, grade
+from services.labs.grading import Criteria, Flag, flag
 from services.labs.hl7_errors import ErrorCode
 from services.labs.numerics import Comparator
 from services.labs.recognition import result_key
@@ -102,8 +102,12 @@ class Aliases:
 NO_ALIASES = Aliases()
 
 _OTHERS = tomllib.loads((Path(__file__).parent / "other_tests.toml").read_text(encoding="utf-8"))
-TABLES = Tables(analytes=units.TABLE_VERSION, other_tests=_OTHERS["version"], ctcae=CTCAE_VERSION)
-"""What this process reads by, recorded once with each report."""
+
+
+def tables_read_by(criteria: Criteria) -> Tables:
+    """What this process reads by, recorded once with each report."""
+    return Tables(analytes=units.TABLE_VERSION, other_tests=_OTHERS["version"], ctcae=criteria.version)
+
 
 _OTHER_LOINC = frozenset(_OTHERS["loinc"])
 _OTHER_LOCAL = frozenset(name.casefold() for name in _OTHERS["local"])
@@ -177,8 +181,10 @@ class Fault:
     text: str
 
 
-def read_result(sent: SentResult, latest: datetime, aliases: Aliases = NO_ALIASES) -> ReadResult | Fault:
-    """The result in the trial's terms; collected at `latest` at the latest."""
+def read_result(
+    sent: SentResult, latest: datetime, criteria: Criteria, aliases: Aliases = NO_ALIASES
+) -> ReadResult | Fault:
+    """The result in the trial's terms, graded by the criteria; collected at `latest` at the latest."""
     own = aliases.of_codings(sent.codings) if aliases.codes else {}
     code = units.identify(sent.codings, own)
     analyte = units.ANALYTES.get(code) if code else None
@@ -192,7 +198,7 @@ def read_result(sent: SentResult, latest: datetime, aliases: Aliases = NO_ALIASE
         return Fault(sent.number, kind, f"{analyte.code}: {kind.title}")
     try:
         sent_code = next(pair[1] for pair in sent.codings if units.identify([pair], own) == code)
-        return _in_canonical_unit(sent, sent_code, analyte, STATUSES[sent.status], aliases)
+        return _in_canonical_unit(sent, sent_code, analyte, STATUSES[sent.status], criteria, aliases)
     except units.UnitError as error:
         return Fault(sent.number, _BY_CODE[error.problem], str(error))
 
@@ -214,7 +220,12 @@ def _fault_of_value(sent: SentResult, status: ResultStatus) -> FaultKind | None:
 
 
 def _in_canonical_unit(
-    sent: SentResult, sent_code: str, analyte: units.Analyte, status: ResultStatus, aliases: Aliases
+    sent: SentResult,
+    sent_code: str,
+    analyte: units.Analyte,
+    status: ResultStatus,
+    criteria: Criteria,
+    aliases: Aliases,
 ) -> ReadResult:
     """`sent_code` is the first that names the analyte. Raises UnitError.
 
@@ -243,7 +254,7 @@ def _in_canonical_unit(
         collected_at=sent.collected_at,  # type: ignore[arg-type]  # `_fault_of_time` has refused None
         reference_low=low,
         reference_high=high,
-        grade=grade(analyte.code, value, low, high) if exact and value is not None else None,
+        grade=criteria.grade(analyte.code, value, low, high) if exact and value is not None else None,
         flag=flag(value, low, high) if exact and value is not None else None,
         as_sent=AsSent(code=sent_code, value=None if value is None else sent.text, unit=sent_unit),
     )
@@ -260,13 +271,13 @@ def _limit(sent: SentResult, sent_code: str, bound: Decimal | None, code: str, a
 
 
 def read_results(
-    sent: Iterable[SentResult], latest: datetime, aliases: Aliases = NO_ALIASES
+    sent: Iterable[SentResult], latest: datetime, criteria: Criteria, aliases: Aliases = NO_ALIASES
 ) -> tuple[tuple[ReadResult, ...], tuple[Fault, ...]]:
     """The results that can be read, and the faults of the others. Of a result that is given twice, the first counts."""
     read: dict[str, ReadResult] = {}
     faults: list[Fault] = []
     for each in sent:
-        result = read_result(each, latest, aliases)
+        result = read_result(each, latest, criteria, aliases)
         if isinstance(result, Fault):
             faults.append(result)
         elif result.key in read:

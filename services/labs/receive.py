@@ -18,6 +18,7 @@ from services.labs.charset import decode
 from services.labs.commands import RecordLabReport
 from services.labs.er7 import Segment, header
 from services.labs.events import LabMessageQuarantined, LabMessageRefused
+from services.labs.grading import Criteria, criteria_of
 from services.labs.hl7_errors import ErrorCode, Hl7Error, Location, TooLargeError
 from services.labs.hl7v2 import Setting, error_of, read_message
 from services.labs.sealed_message import seal_message
@@ -92,7 +93,15 @@ def setting_of(call: Call, site: str) -> Setting:
         zone=call.runtime.protocols.zone(site),
         authority=call.runtime.settings.subject_authority,
         latest=call.runtime.clock() + CLOCK_SKEW_MAX,
+        criteria=criteria_at(call, site),
     )
+
+
+def criteria_at(call: Call, site: str) -> Criteria:
+    """The criteria of the version of the protocol that is in effect at a site today."""
+    protocols = call.runtime.protocols
+    today = protocols.civil_date(call.runtime.clock(), site)
+    return criteria_of(protocols.in_effect(today, site).readable)
 
 
 def new_control_id() -> str:

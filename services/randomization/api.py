@@ -5,21 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from services.randomization import (
     api_allocation_errors,
+    api_flow,
     api_schemes,
     api_sites,
     domain,
-    flow_chart,
     follow_up,
     screening,
 )
 from services.randomization.answers import (
     AllocatedArm,
     AssessedEligibility,
-    Flow,
     RescreenedSubject,
     ScreenedSubject,
     Status,
@@ -47,9 +46,8 @@ from services.randomization.commands import (
     WithdrawSubject,
 )
 from services.randomization.events import EligibilityAssessed, SubjectRandomized, SubjectRescreened, SubjectScreened
-from services.randomization.flow import consort_flow
 from services.randomization.projections import PROJECTION
-from services.randomization.questions import capped_scopes, detail_of, errors_at, page_of_subjects, subjects_at
+from services.randomization.questions import capped_scopes, detail_of, page_of_subjects
 from services.randomization.scheme import SCHEME_OUTDATED, SCHEME_REVEALED
 from services.randomization.sealing import scheme_in_effect
 from services.randomization.sites import CAP_REACHED, SITE_CLOSED
@@ -58,9 +56,7 @@ from services.randomization.versions import following
 from shared.answers import Written
 from shared.call import Reader, SiteStaff
 from shared.chronology import OUT_OF_ORDER
-from shared.negotiation import require_preferred
 from shared.problems import (
-    NOT_ACCEPTABLE,
     NOT_RANDOMIZED,
     REASON_REQUIRED,
     UNKNOWN_SUBJECT,
@@ -266,33 +262,11 @@ async def get_subject(subject: SubjectId, call: Reader) -> SubjectDetail:
         return await detail_of(session, subject)
 
 
-@router.get(
-    "/flow",
-    name="getConsortFlow",
-    response_model=Flow,
-    responses={
-        200: {"content": {flow_chart.MEDIA_TYPE: {"schema": {"type": "string"}}}},
-        **problem_responses(NOT_ACCEPTABLE),
-    },
-)
-async def get_consort_flow(request: Request, call: Reader) -> Flow | Response:
-    """The flow of participants (CONSORT 2025, item 22) over the caller's sites, as JSON or as a chart."""
-    media = require_preferred(request, "application/json", flow_chart.MEDIA_TYPE)
-    async with call.read(PROJECTION) as session:
-        subjects = await subjects_at(session, call.actor.sites)
-        errors = await errors_at(session, call.actor.sites)
-    flow = consort_flow(subjects, call.runtime.protocols.arm_codes, errors)
-    call.response.headers["Vary"] = "Accept"
-    if media != flow_chart.MEDIA_TYPE:
-        return flow
-    return Response(flow_chart.draw(flow), media_type=media, headers=dict(call.response.headers))
-
-
 SERVICE = Service(
     name="randomization",
     summary="Who is in the trial, and in which arm.",
     description="Screening, informed consent, eligibility, enrolment, allocation and its errors, loss and withdrawal.",
-    routers=(router, api_allocation_errors.router, api_schemes.router, api_sites.router),
+    routers=(router, api_allocation_errors.router, api_flow.router, api_schemes.router, api_sites.router),
     projection=PROJECTION,
     migrations=Path(__file__).parent / "migrations",
 )

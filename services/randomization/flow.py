@@ -10,12 +10,16 @@ from services.randomization.projections import AllocationError, Subject
 
 
 def consort_flow(
-    subjects: Collection[Subject], arms: Collection[str], errors: Collection[AllocationError] = ()
+    subjects: Collection[Subject],
+    arms: Collection[str],
+    errors: Collection[AllocationError] = (),
+    untreated: Collection[str] = (),
 ) -> Flow:
     """The flow of some subjects, and the errors of their allocation.
 
-    A subject that failed several criteria counts once, under the first. Who was randomized stays so whatever error is
-    found of it (intention to treat).
+    Of the arms, the `untreated` are those whose subjects get no treatment that could be recorded as given, such as
+    usual care: who is allocated to one has received it. A subject that failed several criteria counts once, under the
+    first. Who was randomized stays so whatever error is found of it (intention to treat).
     """
     erroneous = {(error.subject, error.error) for error in errors}
     excluded: dict[str, int] = {}
@@ -27,7 +31,10 @@ def consort_flow(
         rescreened=sum(subject.rescreening_of is not None for subject in subjects),
         excluded=excluded,
         randomized=sum(subject.arm is not None for subject in subjects),
-        arms={arm: _arm_flow([subject for subject in subjects if subject.arm == arm], erroneous) for arm in arms},
+        arms={
+            arm: _arm_flow([subject for subject in subjects if subject.arm == arm], erroneous, arm not in untreated)
+            for arm in arms
+        },
     )
 
 
@@ -40,9 +47,9 @@ def _exclusion(subject: Subject) -> str | None:
     return None
 
 
-def _arm_flow(subjects: Collection[Subject], erroneous: Collection[tuple[str, str]]) -> ArmFlow:
+def _arm_flow(subjects: Collection[Subject], erroneous: Collection[tuple[str, str]], is_treated: bool) -> ArmFlow:
     ids = {subject.id for subject in subjects}
-    received = sum(subject.treated_at is not None for subject in subjects)
+    received = sum(subject.treated_at is not None or not is_treated for subject in subjects)
     return ArmFlow(
         allocated=len(subjects),
         received=received,

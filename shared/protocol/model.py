@@ -279,6 +279,11 @@ class Protocol(Part):
         """The arms in the document's order, which is the order in which a block is filled."""
         return tuple(arm.code for arm in self.arms)
 
+    @property
+    def untreated_arms(self) -> tuple[str, ...]:
+        """The arms that get nothing which could be recorded as given: usual care, or observation alone."""
+        return tuple(arm.code for arm in self.arms if arm.treatment == "none")
+
     def arm(self, code: str) -> Arm:
         """The arm of that code. Raises LookupError when the protocol has none."""
         for arm in self.arms:

@@ -32,9 +32,9 @@ def ago(days: float) -> str:
     return (NOW - timedelta(days=days)).isoformat()
 
 
-def civil(days_ago: float) -> str:
+def civil(days_ago: float, zone: str = "Asia/Shanghai") -> str:
     """The site's date so many days ago."""
-    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo("Asia/Shanghai")).date().isoformat()
+    return (NOW - timedelta(days=days_ago)).astimezone(ZoneInfo(zone)).date().isoformat()
 
 
 async def get(client: httpx.AsyncClient, path: str, at: int = 0, **parameters: str) -> dict[str, Any]:
@@ -94,12 +94,14 @@ async def screen_failed(client: httpx.AsyncClient, site: str) -> str:
     return subject
 
 
-async def enrolled(client: httpx.AsyncClient, site: str, occurred_at: str | None = None) -> str:
+async def enrolled(
+    client: httpx.AsyncClient, site: str, occurred_at: str | None = None, findings: Mapping[str, Any] = ELIGIBLE
+) -> str:
     """A subject that is ready to be randomized."""
     subject = await screened(client, site, occurred_at)
     path = f"/randomization/subjects/{subject}"
     await post(client, f"{path}/consent", dated({"version": "1.0"}, occurred_at))
-    await post(client, f"{path}/eligibility", dated(ELIGIBLE, occurred_at))
+    await post(client, f"{path}/eligibility", dated(dict(findings), occurred_at))
     await post(client, f"{path}/enrolment", dated({}, occurred_at))
     return subject
 

@@ -56,9 +56,14 @@ As = Callable[..., httpx.AsyncClient]
 
 
 @asynccontextmanager
-async def serving(database_url: str, home: Path, stop_s: int = STOP_S) -> AsyncIterator[Trial]:
-    """The four services on one port of the loopback, over a migrated database; requests have `stop_s` to end."""
-    settings = Settings(home=home, database_url=database_url, log_level="WARNING")
+async def serving(
+    database_url: str, home: Path, stop_s: int = STOP_S, protocol_file: Path | None = None
+) -> AsyncIterator[Trial]:
+    """The four services on one port of the loopback, over a migrated database; requests have `stop_s` to end.
+
+    They serve the trial of NCT01129739, or that of another protocol document.
+    """
+    settings = Settings(home=home, database_url=database_url, log_level="WARNING", protocol_file=protocol_file)
     configure_logging(settings.log_level)
     server = uvicorn.Server(
         uvicorn.Config(

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from services.labs import hl7v2
 from services.labs.commands import LabReport, RecordLabReport
 from services.labs.events import LabReportRecorded, LabResult, Sealed, Tables
+from services.labs.grading import CRITERIA
 from services.labs.json_report import read_report
 from tests.scenario import DAY_0
 
@@ -17,7 +18,9 @@ COLLECTED = datetime(2025, 12, 31, 0, 0, tzinfo=UTC)
 REPORTED = COLLECTED + timedelta(hours=4)
 SEALED = Sealed(holder="site:01", text="v1.c2VhbGVk")
 TABLES = Tables(analytes="1.0", other_tests="1.0", ctcae="5.0")
-SETTING = hl7v2.Setting(site="01", zone=ZoneInfo("Asia/Shanghai"), authority="MARROW", latest=DAY_0)
+SETTING = hl7v2.Setting(
+    site="01", zone=ZoneInfo("Asia/Shanghai"), authority="MARROW", latest=DAY_0, criteria=CRITERIA["5.0"]
+)
 
 
 def hgb(value: object = "86", status: str = "F", **members: Any) -> dict[str, Any]:
@@ -38,7 +41,7 @@ def body(*results: dict[str, Any], **members: Any) -> dict[str, Any]:
 
 def report(*results: dict[str, Any], **members: Any) -> RecordLabReport:
     """The command that such a report becomes."""
-    return read_report(LabReport.model_validate(body(*results, **members)), DAY_0)
+    return read_report(LabReport.model_validate(body(*results, **members)), DAY_0, CRITERIA["5.0"])
 
 
 def recorded(

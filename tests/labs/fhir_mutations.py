@@ -41,7 +41,7 @@ def mutated(body: Any, draw: st.DataObject) -> Any:
             holder = holder[step]
         match draw.draw(st.sampled_from(["odd", "gone", "twice", "renamed"])):
             case "odd":
-                holder[last] = draw.draw(ODD)
+                holder[last] = copy.deepcopy(draw.draw(ODD))  # the next mutation may reach into it
             case "gone":
                 del holder[last]
             case "twice":

@@ -1,4 +1,4 @@
-"""CTCAE v5.0 grades and flags. Limits of normal are those of an example laboratory."""
+"""CTCAE grades, by v5.0 unless it says otherwise, and flags. Limits of normal are those of an example laboratory."""
 
 from decimal import Decimal
 
@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.labs.grading import CTCAE_VERSION, flag, grade
-from shared.protocol import load_protocol
+from services.labs.grading import CRITERIA, criteria_of, flag
+from shared.protocol import ProtocolDocumentError, load_protocol
 
 LLN = {
     "HGB": Decimal(135), "NEUT": Decimal("2.0"), "PLT": Decimal(150), "WBC": Decimal("4.0"), "LYM": Decimal("1.1"),
 }  # fmt: skip
+grade = CRITERIA["5.0"].grade
+
 VALUES = st.decimals(min_value=0, max_value=2000, places=2)
 
 
@@ -45,7 +47,6 @@ def test_the_limit_of_normal_is_needed_only_where_it_decides() -> None:
 
 
 def test_an_analyte_without_criteria_has_no_grade() -> None:
-    assert CTCAE_VERSION == "5.0"
     assert grade("MCV", Decimal(90), Decimal(80), Decimal(98)) is None
 
 
@@ -76,5 +77,31 @@ def test_the_flag_compares_with_the_bounds_that_are_known(
     assert flag(Decimal(value), Decimal(low) if low else None, Decimal(high) if high else None) == expected
 
 
+@pytest.mark.parametrize(
+    ("code", "bounds"),
+    [
+        ("HGB", [("134.9", 1), ("99.9", 2), ("79.9", 3)]),
+        ("NEUT", [("1.5", 0), ("1.49", 1), ("1.0", 1), ("0.99", 2), ("0.5", 2), ("0.49", 3), ("0.1", 3), ("0.09", 4)]),
+        ("PLT", [("149", 1), ("74.9", 2), ("50", 2), ("49.9", 3), ("10", 3), ("9.9", 4)]),
+        ("WBC", [("3.99", 1), ("2.99", 2), ("1.99", 3), ("0.99", 4)]),
+        ("LYM", [("0.49", None)]),
+    ],
+)  # fmt: skip
+def test_version_6_has_other_bounds_of_neutrophils_and_platelets_and_none_of_lymphocytes(
+    code: str, bounds: list[tuple[str, int | None]]
+) -> None:
+    for value, expected in bounds:
+        assert CRITERIA["6.0"].grade(code, Decimal(value), low=LLN[code]) == expected, f"{code} {value}"
+
+
 def test_results_are_graded_by_the_version_that_the_protocol_chooses() -> None:
-    assert load_protocol().safety.ctcae_version == CTCAE_VERSION
+    own = load_protocol()
+    chosen = own.model_copy(update={"safety": own.safety.model_copy(update={"ctcae_version": "6.0"})})
+    assert [criteria_of(protocol).version for protocol in (own, chosen)] == ["5.0", "6.0"]
+
+
+def test_a_protocol_that_chooses_a_version_without_a_table_is_refused() -> None:
+    own = load_protocol()
+    unknown = own.model_copy(update={"safety": own.safety.model_copy(update={"ctcae_version": "4.03"})})
+    with pytest.raises(ProtocolDocumentError, match=r"safety\.ctcae_version: there is no table of CTCAE 4\.03"):
+        criteria_of(unknown)

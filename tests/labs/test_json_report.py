@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from services.labs.commands import REPORTS_MAX, LabReport
 from services.labs.domain import UNREADABLE
+from services.labs.grading import CRITERIA
 from services.labs.json_report import Malformed, Reports, read_report
 from shared.problems import IN_FUTURE, INVALID, Problem
 from tests.labs.examples import COLLECTED, REPORTED, body, hgb, report
@@ -120,6 +121,6 @@ def test_a_report_of_another_shape_is_malformed(wrong: dict[str, Any]) -> None:
 
 
 def test_a_number_of_json_is_a_value_too() -> None:
-    command = read_report(LabReport.model_validate(body(hgb(value=86.5))), DAY_0)
+    command = read_report(LabReport.model_validate(body(hgb(value=86.5))), DAY_0, CRITERIA["5.0"])
     assert command.results[0].value == Decimal("86.5")
     assert command.reported_at == REPORTED

@@ -11,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.labs import normalization, units
+from services.labs.grading import CRITERIA
 from services.labs.normalization import Aliases, Fault, FaultKind, ReadResult, SentResult, read_result, read_results
 from tests.labs.examples import COLLECTED
 from tests.scenario import DAY_0
+
+CTCAE = CRITERIA["5.0"]
 
 HGB = SentResult(
     number=1,
@@ -30,7 +33,7 @@ HGB = SentResult(
 
 
 def read(sent: SentResult, aliases: Aliases = normalization.NO_ALIASES) -> ReadResult:
-    result = read_result(sent, DAY_0, aliases)
+    result = read_result(sent, DAY_0, CTCAE, aliases)
     assert isinstance(result, ReadResult), result
     return result
 
@@ -93,39 +96,39 @@ def test_a_pending_result_needs_no_value() -> None:
     ],
 )
 def test_what_is_not_sure_is_a_fault(change: dict[str, object], kind: FaultKind) -> None:
-    fault = read_result(replace(HGB, **change), DAY_0)  # type: ignore[arg-type]  # one field of several types
+    fault = read_result(replace(HGB, **change), DAY_0, CTCAE)  # type: ignore[arg-type]  # one field of several types
     assert isinstance(fault, Fault)
     assert (fault.number, fault.kind) == (1, kind)
 
 
 def test_a_tiny_value_that_no_record_could_hold_is_implausible() -> None:
     dust = replace(HGB, codings=(("", "WBC"),), value=Decimal("1E-12"), unit="/uL")
-    fault = read_result(dust, DAY_0)
+    fault = read_result(dust, DAY_0, CTCAE)
     assert isinstance(fault, Fault)
     assert fault.kind is normalization.IMPLAUSIBLE_VALUE
 
 
 def test_an_alias_names_an_analyte_and_a_unit() -> None:
     local = replace(HGB, codings=(("99LAB", "HB1"),), unit="gram per dl")
-    assert isinstance(read_result(local, DAY_0), Fault)
+    assert isinstance(read_result(local, DAY_0, CTCAE), Fault)
     assert read(local, Aliases({"HB1": "HGB"}, {"gram per dl": "g/dL"})).value == Decimal(86)
 
 
 def test_an_alias_to_what_is_no_analyte_is_a_fault_and_no_error() -> None:
     local = replace(HGB, codings=(("99LAB", "HB1"),))
-    fault = read_result(local, DAY_0, Aliases({"HB1": "HAEMO"}))
+    fault = read_result(local, DAY_0, CTCAE, Aliases({"HB1": "HAEMO"}))
     assert isinstance(fault, Fault)
     assert fault.kind is normalization.UNKNOWN_ANALYTE
 
 
 def test_of_a_result_that_is_given_twice_the_second_is_a_fault() -> None:
-    results, faults = read_results([HGB, replace(HGB, number=2)], DAY_0)
+    results, faults = read_results([HGB, replace(HGB, number=2)], DAY_0, CTCAE)
     assert [result.number for result in results] == [1]
     assert [(fault.number, fault.kind) for fault in faults] == [(2, normalization.REPEATED)]
 
 
 def test_the_same_analyte_of_another_specimen_is_another_result() -> None:
-    results, faults = read_results([HGB, replace(HGB, number=2, specimen="S2")], DAY_0)
+    results, faults = read_results([HGB, replace(HGB, number=2, specimen="S2")], DAY_0, CTCAE)
     assert (len({result.key for result in results}), faults) == (2, ())
 
 
@@ -169,7 +172,7 @@ def test_a_change_of_an_earlier_result_gives_its_reason() -> None:
 )
 def test_every_result_is_read_within_its_bounds_or_a_fault(value: Decimal, code: str, unit: str, status: str) -> None:
     sent = replace(HGB, codings=(("", code),), value=value, text=str(value), unit=unit, status=status)
-    result = read_result(sent, DAY_0)
+    result = read_result(sent, DAY_0, CTCAE)
     if isinstance(result, ReadResult) and result.value is not None:
         analyte = units.ANALYTES[code]
         assert analyte.low <= result.value <= analyte.high

@@ -39,6 +39,12 @@ def test_the_allocated_are_those_who_received_and_those_who_did_not() -> None:
     assert flow.randomized == msc.allocated + csa.allocated
 
 
+def test_who_is_allocated_to_an_arm_without_treatment_has_received_it() -> None:
+    usual_care = subject(eligible=True, arm="CARE")
+    flow = consort_flow([ALLOCATED, usual_care], ["MSC", "CARE"], untreated=["CARE"])
+    assert [(arm.received, arm.not_received) for arm in flow.arms.values()] == [(0, 1), (1, 0)]
+
+
 def test_who_died_in_the_study_discontinued_it_and_who_died_after_it_did_not() -> None:
     died = subject(eligible=True, arm="MSC", treated_at=DAY_0, died_at=DAY_0, status="died")
     died_later = subject(eligible=True, arm="MSC", treated_at=DAY_0, died_at=DAY_0, status="completed")

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.labs.grading import criteria_of
 from services.labs.normalization import ReadResult, SentResult, read_result
 from services.visits.evidence import Count, Transfusion, positions_of
 from shared.protocol import Protocol
@@ -64,7 +65,7 @@ def sent(code: str, value: str, unit: str, on: int) -> Count:
         collected_at=at_noon,
         order="o",
     )
-    result = read_result(text, latest=at_noon)
+    result = read_result(text, at_noon, criteria_of(PROTOCOL))
     assert isinstance(result, ReadResult), result
     assert result.value is not None
     return Count(result.code, result.value, day(on), 1000 + on)

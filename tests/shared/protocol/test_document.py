@@ -28,7 +28,7 @@ def test_the_trials_own_document_says_what_the_register_says() -> None:
 
 def test_a_stratum_joins_the_levels_in_the_factors_order() -> None:
     assert load_protocol().stratum(site="01", diagnosis="RARS") == "RARS|01"
-    assert ANOTHER.stratum(diagnosis="RA", site="02") == "02"
+    assert ANOTHER.stratum(diagnosis="RA", ecog="3", site="02") == "2-3|02"
 
 
 def test_a_level_that_the_protocol_does_not_list_has_no_stratum() -> None:

@@ -17,8 +17,6 @@ from services.visits.subject import FIRST, SECOND
 from shared.protocol import Anchor, Protocol, Protocols
 from shared.protocol.versions import Entry, Followed, Signed, followed_on
 
-BLOOD_COUNT, EARLY_TERMINATION = "blood-count", "early-termination"
-
 
 class Start(NamedTuple):
     """Day 0, whether treatment began later after randomization than allowed, and where its beginning was recorded.
@@ -110,16 +108,21 @@ class Calendar:
         """What was collected by a day and no item claims, by date.
 
         A record that names its item is of that item, also where another has done it. A blood count that was the one of
-        the early termination is none of these either.
+        the visit for an exit is none of these either.
         """
+        activities = self.protocol_on(as_of).activities_for(self.arm)
+        exits = {each.activity: set(each.analytes) for each in activities if each.origin == "exit"}
         matching = match(self._plan(as_of), (record for record in self._done if record.done_on <= as_of))
-        claimed = {(record.done_on, record.position) for record in matching.by_code.values()}
+        of_exit = {
+            (each.activity, record.done_on)
+            for record in matching.by_code.values()
+            for each in activities
+            if record.activity in exits and exits[record.activity].issuperset(each.analytes)
+        }
         return tuple(
             record
             for record in matching.unscheduled
-            if record.code is None
-            and record.activity != EARLY_TERMINATION
-            and not (record.activity == BLOOD_COUNT and (record.done_on, record.position) in claimed)
+            if record.code is None and record.activity not in exits and (record.activity, record.done_on) not in of_exit
         )
 
     def newly_missed(self, today: date) -> list[ItemState]:
@@ -216,8 +219,7 @@ class Calendar:
     def _done_by_laboratory(self) -> Iterator[Done]:
         """An activity was done on a day on which any of its analytes was collected, by the version followed then.
 
-        Whether all of them were measured is a matter of the results. A blood count after the exit is that of the early
-        termination.
+        Whether all of them were measured is a matter of the results. What is done at an exit is done from that day on.
         """
         collected = [(specimen, self._on(specimen.at)) for specimen in self.specimens if specimen.stands]
         for number, followed in enumerate(self.followed):
@@ -235,12 +237,11 @@ class Calendar:
         for activity in {activity.activity: activity for activity in protocol.activities_for(self.arm)}.values():
             positions: dict[date, int] = {}
             for specimen, on in collected:
-                if specimen.analyte in activity.analytes:
+                is_of_its_time = activity.origin != "exit" or (left_on is not None and on >= left_on)
+                if specimen.analyte in activity.analytes and is_of_its_time:
                     positions[on] = min(specimen.position, positions.get(on, specimen.position))
             for on, position in positions.items():
                 yield Done(activity.activity, on, position)
-                if activity.activity == BLOOD_COUNT and left_on is not None and on >= left_on:
-                    yield Done(EARLY_TERMINATION, on, position)
 
     def _of(self, kind: Kind) -> Iterator[Deed]:
         return (deed for deed in self.deeds if deed.kind == kind)

@@ -61,8 +61,8 @@ async def test_another_trial_runs_from_screening_to_the_proof(speaking_as: As, t
     staff = speaking_as(Role.INVESTIGATOR, SITE)
     await it_takes_whom_its_own_criteria_take(staff)
     subjects = await each_arm_comes_up_within_a_block(staff)
-    await each_arm_has_its_own_treatment(staff, subjects)
-    await each_arm_has_its_own_schedule(staff, subjects)
+    at = await each_arm_has_its_own_treatment(staff, subjects)
+    await each_arm_has_its_own_schedule(staff, subjects, at)
     await what_is_observed_is_asked_for_by_its_own_schedule(staff, subjects)
     await the_response_is_judged_by_its_own_rule_set(staff, subjects["HIGH"])
     await there_is_no_second_dose(staff, subjects)
@@ -96,7 +96,7 @@ async def each_arm_comes_up_within_a_block(staff: httpx.AsyncClient) -> dict[str
     return subjects
 
 
-async def each_arm_has_its_own_treatment(staff: httpx.AsyncClient, subjects: dict[str, str]) -> None:
+async def each_arm_has_its_own_treatment(staff: httpx.AsyncClient, subjects: dict[str, str]) -> int:
     """Twice as many cells, of a lot that is asked for its viability alone; less ciclosporin; or nothing."""
     infusions, doses = (
         {arm: f"/visits/subjects/{subject}/{kind}" for arm, subject in subjects.items()}
@@ -107,13 +107,14 @@ async def each_arm_has_its_own_treatment(staff: httpx.AsyncClient, subjects: dic
     assert (await refused(staff, infusions["HIGH"], dead, 409, "lot-not-released"))["failed_criteria"] == ["viability"]
     assert (await post(staff, infusions["HIGH"], given))["deviation"] is False
     ordered = {"mg_per_kg_per_day": "3", "occurred_at": ago(TREATED)}
-    await post(staff, doses["LOW"], ordered)
+    at = (await post(staff, doses["LOW"], ordered))["position"]
     await refused(staff, infusions["LOW"], given, 409, "treatment-of-another-arm")
     await refused(staff, infusions["CARE"], given, 409, "treatment-of-another-arm")
     await refused(staff, doses["CARE"], ordered, 409, "treatment-of-another-arm")
+    return int(at)
 
 
-async def each_arm_has_its_own_schedule(staff: httpx.AsyncClient, subjects: dict[str, str]) -> None:
+async def each_arm_has_its_own_schedule(staff: httpx.AsyncClient, subjects: dict[str, str], at: int) -> None:
     counts, observed = {"V2", "V4", "V8"}, {"Q2", "Q6", "E8"}
     planned = {
         "HIGH": (TREATED, counts | observed | {"S48H-1"}),
@@ -121,7 +122,7 @@ async def each_arm_has_its_own_schedule(staff: httpx.AsyncClient, subjects: dict
         "CARE": (RANDOMIZED, counts),
     }
     for arm, (began, codes) in planned.items():
-        schedule = await get(staff, f"/visits/subjects/{subjects[arm]}/schedule")
+        schedule = await get(staff, f"/visits/subjects/{subjects[arm]}/schedule", at)
         assert (schedule["arm"], schedule["day_0"]) == (arm, civil(began, ZONE))
         assert states_of(schedule).keys() == codes
 
@@ -179,6 +180,9 @@ async def who_leaves_has_its_own_last_visit(staff: httpx.AsyncClient, subject: s
     at = int((await post(staff, f"/randomization/subjects/{subject}/withdrawal", body))["position"])
     states = states_of(await get(staff, f"/visits/subjects/{subject}/schedule", at))
     assert states["X"] == ("due", None)
+    [recorded] = (await post(staff, "/labs/results", count(subject, 0, HGB="90")))["reports"]
+    after = await get(staff, f"/visits/subjects/{subject}/schedule", recorded["position"])
+    assert states_of(after)["X"] == ("done", civil(0, ZONE))
     return at
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +13,12 @@ from services.visits.calendar import Calendar
 from services.visits.followed import Deed, Kind, Specimen, Standing
 from services.visits.item_state import ItemState, Miss
 from services.visits.schedule import DateWindow
-from shared.protocol import Protocols, load_protocol
+from shared.protocol import Protocol, Protocols, load_protocol
 from tests.scenario import DAY_0
 from tests.visits.examples import S
 
-PROTOCOLS = Protocols.beginning(load_protocol())
+PROTOCOL = load_protocol()
+ANOTHER = load_protocol(Path(__file__).parents[1] / "shared" / "protocol" / "three-arms-2.1.toml")
 DAY_0_ON = date(2026, 1, 1)
 
 
@@ -55,8 +57,10 @@ class Known:
         self._misses.append(Miss(code, window, at(closes + 1), self._position))
         return self
 
-    def calendar(self) -> Calendar:
-        calendar = Calendar.of(PROTOCOLS, self._standing, self._deeds, self._specimens, self._misses)
+    def calendar(self, protocol: Protocol = PROTOCOL) -> Calendar:
+        calendar = Calendar.of(
+            Protocols.beginning(protocol), self._standing, self._deeds, self._specimens, self._misses
+        )
         assert calendar is not None
         return calendar
 
@@ -230,6 +234,16 @@ def test_the_blood_count_of_an_early_termination_is_not_unscheduled() -> None:
     known = infused(withdrawn_from_study_at=at(50)).collected(52, "HGB").collected(53, "HGB")
     assert told(known.as_of(60)["ET"]) == ("done", on(52), 12)
     assert [done.done_on for done in known.calendar().unscheduled(on(60))] == [on(53)]
+
+
+def test_what_does_the_last_visit_is_the_protocols() -> None:
+    known = Known("HIGH", withdrawn_from_study_at=at(50)).performed(Kind.INFUSION, 1)
+    known = known.collected(49, "CREAT").collected(52, "PLT").collected(53, "CREAT", "HGB")
+    calendar = known.calendar(ANOTHER)
+    [last_visit] = [state for state in calendar.states(on(60)) if state.item.activity == "end-of-study"]
+    assert told(last_visit) == ("done", on(53), 14)
+    told_of = [(done.activity, done.done_on) for done in calendar.unscheduled(on(60))]
+    assert told_of == [("blood-count", on(52)), ("blood-count", on(53))], "it does not ask for a whole blood count"
 
 
 def test_who_dies_after_leaving_has_left_alive() -> None:

@@ -27,6 +27,8 @@ from shared.call import LOG_POSITION, Call
 from shared.decision import CLOCK_SKEW_MAX
 from shared.events import Recorded
 from shared.problems import FORBIDDEN, TOO_LARGE
+from shared.protocol import ProtocolDocumentError
+from shared.protocol.versions import VERSION_UNREADABLE
 
 _log = structlog.get_logger("marrow.labs")
 
@@ -98,10 +100,16 @@ def setting_of(call: Call, site: str) -> Setting:
 
 
 def criteria_at(call: Call, site: str) -> Criteria:
-    """The criteria of the version of the protocol that is in effect at a site today."""
+    """The criteria of the version of the protocol that is in effect at a site today.
+
+    Raises VERSION_UNREADABLE, also for a version that chooses criteria which this process does not know.
+    """
     protocols = call.runtime.protocols
-    today = protocols.civil_date(call.runtime.clock(), site)
-    return criteria_of(protocols.in_effect(today, site).readable)
+    version = protocols.in_effect(protocols.civil_date(call.runtime.clock(), site), site)
+    try:
+        return criteria_of(version.readable)
+    except ProtocolDocumentError as error:
+        raise VERSION_UNREADABLE(str(error), version=version.number) from error
 
 
 def new_control_id() -> str:

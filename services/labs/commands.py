@@ -12,7 +12,7 @@ from services.labs.normalization import ReadResult
 from services.labs.numerics import Comparator
 from shared.clock import Instant
 from shared.decision import Command
-from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId, Text
+from shared.protocol.language import AnalyteCode, Measurement, SiteId, SubjectId, Text, Whole
 
 REPORTS_MAX = 500
 """The most reports of one request."""
@@ -114,7 +114,7 @@ class ReleaseAll(Command):
     reason: Text
     mapping: Mapping
     site: Annotated[SiteId | None, Field(description="Default: all sites of the caller.")] = None
-    after: Annotated[int, Field(ge=0, le=2**63 - 1, description="Cursor: the `next` of the answer before.")] = 0
+    after: Annotated[Whole, Field(ge=0, le=2**53 - 1, description="Cursor: the `next` of the answer before.")] = 0
 
 
 class ReleaseMessage(RecordLabReport):

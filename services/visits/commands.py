@@ -165,7 +165,12 @@ class Override(BaseModel):
 
     lineages: Annotated[
         dict[Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,4}-[A-Z]$")], LineageStatus],
-        Field(min_length=1, max_length=9, examples=[{"HI-E": "confirmed"}]),
+        Field(
+            min_length=1,
+            max_length=9,
+            examples=[{"HI-E": "confirmed"}],
+            json_schema_extra={"additionalProperties": False},  # beside the names of that pattern
+        ),
     ]
 
 

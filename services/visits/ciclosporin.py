@@ -16,7 +16,7 @@ from itertools import pairwise
 from services.labs.events import LabReportRecorded, LabResult
 from services.randomization.events import EligibilityAssessed, WrongTreatmentGiven
 from services.visits.commands import AdviseOnCiclosporin, DoseCiclosporin
-from services.visits.evaluation import USABLE
+from services.visits.evaluation import is_usable
 from services.visits.events import CiclosporinAdvice, CiclosporinDoseAdvised, CiclosporinDosed
 from services.visits.subject import DailyDose, Subject, policy_decider, require_treated_by, subject_decider
 from shared.chronology import require_not_before
@@ -172,7 +172,7 @@ def _usable(subject: Subject, analyte: str) -> list[Found]:
     found = (
         Found(result, result.value, position)
         for result, position in subject.results.values()
-        if result.code == analyte and result.value is not None and result.comparator is None and result.status in USABLE
+        if result.code == analyte and result.value is not None and is_usable(result)
     )
     return sorted(found, key=lambda each: (each.result.collected_at, each.position))
 

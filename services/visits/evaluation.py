@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from services.labs.events import LabReportRecorded
+from services.labs.events import LabReportRecorded, LabResult
 from services.randomization.events import EligibilityAssessed
 from services.visits.commands import EvaluateSubject, ReviewEvaluations
 from services.visits.evaluated import Evaluated, latest_of
@@ -224,11 +224,16 @@ def _assess(protocol: Protocol, timepoint: str, subject: Subject, day_0: date, o
     return assess(protocol, timepoint, day_0=day_0, as_of=on, counts=(*counts, *screened), transfusions=transfusions)
 
 
+def is_usable(result: LabResult) -> bool:
+    """Whether a result can be reckoned with: final, and not a bound, such as < 5."""
+    return result.status in USABLE and result.comparator is None
+
+
 def _counts(protocol: Protocol, subject: Subject) -> Iterator[Count]:
     """The current word on each result. A value that is only a bound, such as < 5, is no count to reckon with."""
     for result, position in subject.results.values():
         if result.value is not None:
-            usable = result.status in USABLE and result.comparator is None
+            usable = is_usable(result)
             collected_on = protocol.civil_date(result.collected_at, subject.site)
             yield Count(result.code, result.value, collected_on, position, usable)
 
